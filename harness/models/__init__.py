@@ -1,0 +1,1 @@
+"""lm-eval `LM` classes, chosen by architecture."""

@@ -1,0 +1,1 @@
+"""From result files to report.json, leaderboards and plots; never loads a model."""

@@ -1,0 +1,123 @@
+"""Result folders: lm-eval's own results and samples files, written atomically, with the provenance of every number."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+PROVENANCE_KEY = "stereoscope"
+
+
+class TaskData(BaseModel):
+    """Which data a task was scored on; `n` counts its rows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sha256: str
+    origin: Literal["sample", "local", "fetched"]
+    n: int
+
+
+class Provenance(BaseModel):
+    """Where a results file comes from: model, weights, training step, data, versions, command.
+
+    `stage` is "base" for an untrained model and "step" for a checkpoint; `fold` counts from 0 and is None without
+    cross-fitting. `started_after` is the token that a sentence's first token is conditioned on.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+    pretrained: str
+    parameters: int
+    weights_sha256: str
+    stage: Literal["base", "step"] = "base"
+    step: int | None = None
+    epoch: float | None = None
+    fold: int | None = None
+    checkpoint: str | None = None
+    started_after: str
+    started_after_id: int
+    dtype: str
+    tasks: dict[str, TaskData]
+    versions: dict[str, str]
+    command: str
+    seconds: float
+
+
+def atomic_write(path: Path, chunks: str | Iterable[str]) -> None:
+    """Write text to `path` so that the file is either the old one or the complete new one, whatever happens."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with open(handle, "w", encoding="utf-8", newline="\n") as file:  # noqa: PTH123 - takes the descriptor
+            file.writelines([chunks] if isinstance(chunks, str) else chunks)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            Path(name).unlink()
+        raise
+
+
+def sha256_file(path: Path) -> str:
+    """Hex digest of a file's bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One results file and the samples files beside it."""
+
+    file: Path
+    provenance: Provenance
+    results: Mapping[str, Any]
+
+    def samples(self, task: str) -> Iterator[dict[str, Any]]:
+        """The task's lines, in document order of the file.
+
+        Raises:
+            FileNotFoundError: the model was scored without its samples, so nothing can be recomputed from it.
+        """
+        date = self.file.stem.removeprefix("results_")
+        path = self.file.with_name(f"samples_{task}_{date}.jsonl")
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{path}: no samples beside {self.file.name}; score again with --log_samples"
+            )
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                try:
+                    yield json.loads(line)
+                except json.JSONDecodeError as error:
+                    raise ValueError(
+                        f"{path}, line {number}: not JSON ({error}); score this model again"
+                    ) from error
+
+
+def find_scored(folder: Path) -> list[Scored]:
+    """Every results file with provenance under `folder`, the newest of each sub-folder, sorted by path."""
+    newest: dict[Path, Path] = {}
+    for file in sorted(folder.rglob("results_*.json")):
+        newest[file.parent] = file
+    found = []
+    for file in newest.values():
+        results = json.loads(file.read_text(encoding="utf-8"))
+        if PROVENANCE_KEY in results:
+            found.append(Scored(file, Provenance.model_validate(results[PROVENANCE_KEY]), results))
+    return found
