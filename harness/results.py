@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import json
-import os
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
+
+from harness.files import atomic_write as atomic_write
+from harness.files import sha256_file as sha256_file
 
 PROVENANCE_KEY = "stereoscope"
 
@@ -54,32 +53,6 @@ class Provenance(BaseModel):
     seconds: float
 
 
-def atomic_write(path: Path, chunks: str | Iterable[str]) -> None:
-    """Write text to `path` so that the file is either the old one or the complete new one, whatever happens."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with open(handle, "w", encoding="utf-8", newline="\n") as file:  # noqa: PTH123 - takes the descriptor
-            file.writelines([chunks] if isinstance(chunks, str) else chunks)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            Path(name).unlink()
-        raise
-
-
-def sha256_file(path: Path) -> str:
-    """Hex digest of a file's bytes."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 @dataclass(frozen=True)
 class Scored:
     """One results file and the samples files beside it."""
@@ -97,17 +70,13 @@ class Scored:
         date = self.file.stem.removeprefix("results_")
         path = self.file.with_name(f"samples_{task}_{date}.jsonl")
         if not path.is_file():
-            raise FileNotFoundError(
-                f"{path}: no samples beside {self.file.name}; score again with --log_samples"
-            )
+            raise FileNotFoundError(f"{path}: no samples beside {self.file.name}; score again with --log_samples")
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, start=1):
                 try:
                     yield json.loads(line)
                 except json.JSONDecodeError as error:
-                    raise ValueError(
-                        f"{path}, line {number}: not JSON ({error}); score this model again"
-                    ) from error
+                    raise ValueError(f"{path}, line {number}: not JSON ({error}); score this model again") from error
 
 
 def find_scored(folder: Path) -> list[Scored]:

@@ -1,0 +1,71 @@
+"""Files that are either whole or not there, digests of them, and YAML that knows its line numbers."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+def atomic_write(path: Path, chunks: str | Iterable[str]) -> None:
+    """Write text to `path` so that the file is either the old one or the complete new one, whatever happens."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with open(handle, "w", encoding="utf-8", newline="\n") as file:  # noqa: PTH123 - takes the descriptor
+            file.writelines([chunks] if isinstance(chunks, str) else chunks)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            Path(name).unlink()
+        raise
+
+
+def sha256_file(path: Path) -> str:
+    """Hex digest of a file's bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def read_yaml(path: Path) -> tuple[dict[str, Any], dict[tuple[str | int, ...], int]]:
+    """A YAML mapping and the line, from 1, of each of its keys and list items, by path from the top.
+
+    Raises:
+        ValueError: not YAML, not a mapping, or a key twice in one mapping; names file and line.
+    """
+    try:
+        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not YAML: {error}") from error
+    if not isinstance(node, yaml.MappingNode):
+        raise ValueError(f"{path}: expected a mapping of keys to values at the top")
+    lines: dict[tuple[str | int, ...], int] = {}
+    for place, line in _lines(node):
+        if place in lines:
+            raise ValueError(f"{path}, line {line}: {place[-1]!r} stands on line {lines[place]} already")
+        lines[place] = line
+    loaded: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return loaded, lines
+
+
+def _lines(node: yaml.Node, place: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], int]]:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield (*place, key.value), key.start_mark.line + 1
+            yield from _lines(value, (*place, key.value))
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield (*place, index), value.start_mark.line + 1
+            yield from _lines(value, (*place, index))

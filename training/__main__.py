@@ -1,0 +1,182 @@
+"""`accelerate launch [--config_file accelerate_configs/...] -m training --config FILE | flags`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, set_seed
+
+from harness.allocator import keep_freed_memory
+from harness.data import crows_pairs
+from harness.data.sources import locate
+from harness.data.split import SPLIT_FILE, Split
+from harness.data.tokens import Tokens
+from harness.files import atomic_write
+from harness.weights import require_safe_weights
+from training.checkpoints import complete_checkpoints
+from training.config import PairArguments, TrainingArguments, fingerprint, parse
+from training.folds import grouped_folds
+from training.pairs import PairCollator, PairDataset
+from training.trainer import PairTrainer, require_processes
+
+RUN_FILE = "run.json"
+TRAINED_FILE = "trained.json"
+log = logging.getLogger("training")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Train fold after fold into `output_dir/fold-I`; a finished one is skipped, a broken-off one resumed."""
+    pair_arguments, training_arguments = parse(argv)
+    logging.basicConfig(
+        level=logging.INFO if training_arguments.process_index == 0 else logging.WARNING,
+        format="%(asctime)s %(name)s: %(message)s",
+        datefmt="%H:%M:%S",
+    )
+    require_processes(training_arguments.world_size)
+    keep_freed_memory()
+    if pair_arguments.full and pair_arguments.objective == "balance":
+        log.warning("full fine-tuning with `balance` keeps a second, frozen copy of the model in memory")
+    data = locate("crows_pairs", pair_arguments.data_dir)
+    pairs = crows_pairs.read(data.path)
+    folds = grouped_folds(pairs, pair_arguments.num_folds) if pair_arguments.num_folds > 1 else [-1] * len(pairs)
+    output_dir = Path(training_arguments.output_dir)
+    for fold in pair_arguments.held_out_folds():
+        split = Split(
+            data_sha256=data.sha256,
+            folds=pair_arguments.num_folds,
+            fold=fold,
+            train=tuple(pair.pair_id for pair, its in zip(pairs, folds, strict=True) if its != fold),
+            held_out=tuple(pair.pair_id for pair, its in zip(pairs, folds, strict=True) if its == fold),
+        )
+        training_arguments.output_dir = str(output_dir / f"fold-{fold}")
+        train_fold(pair_arguments, training_arguments, split, pairs)
+
+
+def train_fold(
+    pair_arguments: PairArguments,
+    training_arguments: TrainingArguments,
+    split: Split,
+    pairs: Sequence[crows_pairs.Pair],
+) -> None:
+    """Train on the pairs of `split.train`; leaves split.json, run.json, checkpoint-N folders, trained.json.
+
+    Raises:
+        ValueError: the folder holds another run; names what differs.
+    """
+    folder = Path(training_arguments.output_dir)
+    claim(folder, split, fingerprint(pair_arguments, training_arguments), training_arguments.process_index == 0)
+    if (folder / TRAINED_FILE).is_file():
+        log.info("fold %d: finished earlier, skipped", split.fold)
+        return
+    set_seed(training_arguments.seed)
+    model, tokenizer = load(pair_arguments)
+    start_token_id = Tokens.from_metadata(
+        {"pretrained": pair_arguments.model_name_or_path, "prefix_token_id": pair_arguments.start_token_id}
+    ).start_token_id
+    chosen = set(split.train)
+    dataset = PairDataset(
+        [pair for pair in pairs if pair.pair_id in chosen],
+        tokenizer,
+        start_token_id,
+        getattr(model.config, "max_position_embeddings", sys.maxsize),
+    )
+    base_model = None
+    if pair_arguments.full:
+        if pair_arguments.objective == "balance":
+            base_model, _ = load(pair_arguments)
+    else:
+        targets = pair_arguments.lora_target_modules
+        model = get_peft_model(
+            model,
+            LoraConfig(
+                r=pair_arguments.lora_r,
+                lora_alpha=pair_arguments.lora_alpha,
+                lora_dropout=pair_arguments.lora_dropout,
+                target_modules=targets[0] if targets == ["all-linear"] else targets,
+                task_type="CAUSAL_LM",
+            ),
+        )
+    trainer = PairTrainer(
+        model=model,
+        args=training_arguments,
+        train_dataset=dataset,
+        data_collator=PairCollator(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0),
+        processing_class=tokenizer,
+        pair_arguments=pair_arguments,
+        base_model=base_model,
+    )
+    trainable = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+    log.info(
+        "fold %d: %s on %d pairs, %d held out; %d of %d weights trained, %d process(es)",
+        split.fold,
+        pair_arguments.objective,
+        len(dataset),
+        len(split.held_out),
+        trainable,
+        sum(weight.numel() for weight in model.parameters()),
+        training_arguments.world_size,
+    )
+    started = time.monotonic()
+    done = complete_checkpoints(folder)
+    if done:
+        log.info("fold %d: resuming from %s", split.fold, done[-1].name)
+    trainer.train(resume_from_checkpoint=str(done[-1]) if done else None)
+    if trainer.is_world_process_zero():
+        finished = {
+            "checkpoints": {step.name: _epoch(step) for step in complete_checkpoints(folder)},
+            "steps": trainer.state.global_step,
+            "seconds": round(time.monotonic() - started, 1),
+        }
+        atomic_write(folder / TRAINED_FILE, json.dumps(finished, indent=1) + "\n")
+    trainer.accelerator.wait_for_everyone()
+
+
+def claim(folder: Path, split: Split, settings: dict[str, object], writes: bool) -> None:
+    """Mark the folder as this run's, or refuse it when it is another's.
+
+    Raises:
+        ValueError: another split or other settings made what is in there; names the keys that differ.
+    """
+    wanted = {RUN_FILE: settings, SPLIT_FILE: split.model_dump(mode="json")}
+    for name, content in wanted.items():
+        file = folder / name
+        if file.is_file():
+            found = json.loads(file.read_text(encoding="utf-8"))
+            differing = sorted(key for key in content.keys() | found.keys() if content.get(key) != found.get(key))
+            if differing:
+                first = differing[0]
+                shown = f"{first} was {str(found.get(first))[:60]}, is {str(content.get(first))[:60]}"
+                raise ValueError(
+                    f"{folder} belongs to another run: {', '.join(differing)} differ in {name} ({shown}). "
+                    "Give another output_dir, or delete the folder."
+                )
+        elif writes:
+            atomic_write(file, json.dumps(content, indent=1) + "\n")
+
+
+def load(pair_arguments: PairArguments) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The model in fp32 and its tokenizer; no remote code, and no pickled weights unless allowed."""
+    name = pair_arguments.model_name_or_path
+    require_safe_weights(name, pair_arguments.allow_pickle)
+    model = AutoModelForCausalLM.from_pretrained(
+        name, dtype=torch.float32, use_safetensors=None if pair_arguments.allow_pickle else True
+    )
+    return model, AutoTokenizer.from_pretrained(name)
+
+
+def _epoch(checkpoint: Path) -> float | None:
+    state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    return None if state["epoch"] is None else float(state["epoch"])
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    main(sys.argv[1:])

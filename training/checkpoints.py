@@ -1,0 +1,52 @@
+"""Checkpoint folders: sealed with a manifest when complete, so that a resumed or scoring run can trust them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from pathlib import Path
+
+from harness.results import atomic_write, sha256_file
+
+MANIFEST = "manifest.json"
+log = logging.getLogger(__name__)
+
+
+def seal(checkpoint: Path) -> None:
+    """Write the sha256 of every file of a finished checkpoint into its manifest."""
+    digests = {
+        str(file.relative_to(checkpoint)): sha256_file(file)
+        for file in sorted(checkpoint.rglob("*"))
+        if file.is_file() and file.name != MANIFEST
+    }
+    atomic_write(checkpoint / MANIFEST, json.dumps(digests, indent=1) + "\n")
+
+
+def is_complete(checkpoint: Path) -> bool:
+    """Whether every file of the manifest is there with its digest; says in the log what is wrong if not."""
+    manifest = checkpoint / MANIFEST
+    if not manifest.is_file():
+        log.warning("%s has no %s: not complete, skipped", checkpoint, MANIFEST)
+        return False
+    for name, digest in json.loads(manifest.read_text(encoding="utf-8")).items():
+        file = checkpoint / name
+        if not file.is_file() or sha256_file(file) != digest:
+            log.warning("%s differs from %s in %s: damaged, skipped", checkpoint, MANIFEST, name)
+            return False
+    return True
+
+
+def complete_checkpoints(output_dir: Path) -> list[Path]:
+    """The complete checkpoint-N folders of a run, by N."""
+    numbered = {
+        int(match.group(1)): folder
+        for folder in output_dir.glob("checkpoint-*")
+        if (match := re.fullmatch(r"checkpoint-(\d+)", folder.name))
+    }
+    return [numbered[step] for step in sorted(numbered) if is_complete(numbered[step])]
+
+
+def step_of(checkpoint: Path) -> int:
+    """The optimizer step after which a checkpoint-N folder was written."""
+    return int(checkpoint.name.removeprefix("checkpoint-"))

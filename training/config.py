@@ -1,0 +1,179 @@
+"""Settings of a run: `PairArguments` for what is ours, `TrainingArguments` for everything transformers names already.
+
+A YAML file (`--config`) holds either kind of key; flags on the command line win over it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import transformers
+from transformers import HfArgumentParser
+
+from harness.files import read_yaml
+
+DECIDES_WEIGHTS = (
+    "learning_rate",
+    "num_train_epochs",
+    "max_steps",
+    "lr_scheduler_type",
+    "warmup_steps",
+    "weight_decay",
+    "adam_beta1",
+    "adam_beta2",
+    "adam_epsilon",
+    "max_grad_norm",
+    "optim",
+    "bf16",
+    "fp16",
+    "seed",
+    "data_seed",
+)
+
+
+@dataclass
+class PairArguments:
+    """What to fine-tune, on which pairs, towards what."""
+
+    model_name_or_path: str = field(metadata={"help": "Hub id or folder of a causal language model."})
+    objective: Literal["anti", "both", "balance"] = field(
+        default="balance", metadata={"help": "What a step minimises; formulas in training/objectives.py."}
+    )
+    balance_weight: float = field(default=0.5, metadata={"help": "`balance`: weight of the log-probability gap."})
+    kl_weight: float = field(default=1.0, metadata={"help": "`balance`: weight of the divergence from the base."})
+    full: bool = field(default=False, metadata={"help": "Train all weights instead of a LoRA adapter."})
+    lora_r: int = field(default=16, metadata={"help": "Rank of the LoRA adapter."})
+    lora_alpha: int = field(default=32, metadata={"help": "Scale of the LoRA adapter, over its rank."})
+    lora_dropout: float = field(default=0.0, metadata={"help": "Dropout before the adapter."})
+    lora_target_modules: list[str] = field(
+        default_factory=lambda: ["all-linear"], metadata={"help": "Module names that get an adapter."}
+    )
+    num_folds: int = field(
+        default=5, metadata={"help": "Folds of CrowS-Pairs; related pairs share one. 1 trains on all pairs."}
+    )
+    folds: list[str] = field(
+        default_factory=lambda: ["all"],
+        metadata={"help": "Folds to hold out, one run each: numbers from 0, or `all` for cross-fitting."},
+    )
+    start_token_id: int | None = field(
+        default=None, metadata={"help": "Token before each sentence; default: BOS, else EOS, as lm-eval scores."}
+    )
+    data_dir: str | None = field(
+        default=None, metadata={"help": "Folder with crows_pairs/; default: as `stereoscope data list` says."}
+    )
+    allow_pickle: bool = field(
+        default=False, metadata={"help": "Load pickled weights, which can run code of whoever made them."}
+    )
+
+    def held_out_folds(self) -> list[int]:
+        """The folds to train, each holding out its own pairs.
+
+        Raises:
+            ValueError: a name that is neither `all` nor a fold's number.
+        """
+        if self.folds == ["all"]:
+            return list(range(self.num_folds))
+        if wrong := [name for name in self.folds if not name.isdigit() or int(name) >= self.num_folds]:
+            raise ValueError(f"folds has {wrong}; expected `all` or numbers from 0 to {self.num_folds - 1}")
+        return [int(name) for name in self.folds]
+
+
+@dataclass
+class TrainingArguments(transformers.TrainingArguments):
+    """`transformers.TrainingArguments` with defaults for a few hundred pairs; on a machine without GPU, gloo."""
+
+    per_device_train_batch_size: int = field(default=16, metadata={"help": "Pairs a device and step."})
+    learning_rate: float = field(default=5e-4, metadata={"help": "The initial learning rate for AdamW."})
+    warmup_steps: float = field(default=0.1, metadata={"help": "Steps of linear warm-up; below 1, a share of all."})
+    num_train_epochs: float = field(default=4.0, metadata={"help": "Passes over the pairs of the other folds."})
+    save_strategy: str = field(default="epoch", metadata={"help": "When to write a checkpoint."})
+    logging_steps: float = field(default=5, metadata={"help": "Steps between log lines."})
+    logging_nan_inf_filter: bool = field(default=False, metadata={"help": "The trainer stops at such a loss itself."})
+    remove_unused_columns: bool = field(default=False, metadata={"help": "Pairs have no columns that a model takes."})
+
+    def __post_init__(self) -> None:
+        if not torch.cuda.is_available():
+            self.use_cpu = True
+            if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+                self.ddp_backend: str | None = self.ddp_backend or "gloo"
+        super().__post_init__()
+
+
+def parse(argv: Sequence[str]) -> tuple[PairArguments, TrainingArguments]:
+    """Both kinds of settings from flags, and from a YAML file where `--config FILE` names one.
+
+    Raises:
+        SystemExit: an unknown key or a value of the wrong type; says which, and the file's line.
+    """
+    parser = HfArgumentParser((PairArguments, TrainingArguments), prog="python -m training", description=__doc__)
+    parser.add_argument("--config", type=Path, help="YAML file of the settings below.")
+    known, _ = _config_flag(argv)
+    flags = list(argv)
+    if known is not None:
+        flags = _flags_of(parser, known) + flags
+    pair_arguments, training_arguments, _ = parser.parse_args_into_dataclasses(args=flags)
+    return pair_arguments, training_arguments
+
+
+def fingerprint(pair_arguments: PairArguments, training_arguments: TrainingArguments) -> dict[str, Any]:
+    """The settings that decide the trained weights, for telling one run's folder from another's."""
+    batch = (
+        training_arguments.train_batch_size
+        * training_arguments.world_size
+        * training_arguments.gradient_accumulation_steps
+    )
+    chosen = training_arguments.to_dict()
+    ours = {key: value for key, value in asdict(pair_arguments).items() if key not in ("folds", "data_dir")}
+    settings = {**ours, **{key: chosen[key] for key in DECIDES_WEIGHTS}, "pairs_per_step": batch}
+    return dict(json.loads(json.dumps(settings, default=str)))
+
+
+def _config_flag(argv: Sequence[str]) -> tuple[Path | None, list[str]]:
+    early = argparse.ArgumentParser(add_help=False)
+    early.add_argument("--config", type=Path)
+    known, rest = early.parse_known_args(list(argv))
+    return known.config, rest
+
+
+def _flags_of(parser: HfArgumentParser, path: Path) -> list[str]:
+    """The file's keys as flags, each tried alone first so that an error can name its line."""
+    if not path.is_file():
+        parser.error(f"--config {path}: no such file")
+    try:
+        settings, lines = read_yaml(path)
+    except ValueError as error:
+        parser.error(str(error))
+    actions = {action.dest: action for action in parser._actions}
+    flags: list[str] = []
+    for key, value in settings.items():
+        place = f"{path}, line {lines[(key,)]}"
+        if key not in actions or key in ("config", "help"):
+            parser.error(f"{place}: unknown key {key!r}; `python -m training --help` lists the keys")
+        if value is None:
+            continue
+        text = [f"--{key}", *_words(value)]
+        _try(parser, actions[key], text, place)
+        flags += text
+    return flags
+
+
+def _words(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [json.dumps(value)]
+    return [str(item) for item in value] if isinstance(value, list) else [str(value)]
+
+
+def _try(parser: HfArgumentParser, action: Any, text: list[str], place: str) -> None:
+    alone = argparse.ArgumentParser(add_help=False, exit_on_error=False)
+    alone._add_action(action)
+    try:
+        alone.parse_args(text)
+    except argparse.ArgumentError as error:
+        parser.error(f"{place}: {error}")

@@ -1,0 +1,202 @@
+"""The run: a `transformers.Trainer` whose step is a batch of sentence pairs.
+
+    accelerate launch --config_file accelerate_configs/cpu_2proc.yaml -m training --config FILE
+
+What differs from the stock Trainer, and why:
+- the loss is one of `training.objectives`, divided by the pairs of the *global* batch, since the mean of the ranks'
+  means is not the mean once sentences differ in length;
+- batches group sentences of one length, and are the same for every number of processes;
+- the frozen base of `balance` is the model with its adapter switched off, so there is no second copy (under full
+  fine-tuning there is one);
+- a checkpoint is written aside and renamed, so a folder named checkpoint-N is complete;
+- a loss that is not finite stops the run.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from torch import Tensor, nn
+from torch.utils.data import Sampler
+from transformers import PreTrainedModel, Trainer
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+
+from training import objectives
+from training.checkpoints import complete_checkpoints, seal
+from training.config import PairArguments
+from training.pairs import PairDataset
+
+SAVING = ".saving"
+
+
+class PairTrainer(Trainer):
+    """Minimises `pair_arguments.objective` over a `PairDataset`."""
+
+    def __init__(
+        self, *args: Any, pair_arguments: PairArguments, base_model: PreTrainedModel | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.pair_arguments = pair_arguments
+        self.base_model = base_model.to(self.args.device).eval() if base_model is not None else None
+        self.loss_is_scaled_for_ga = True
+        self._term_sums: dict[str, float] = {}
+        self._pairs_seen = 0
+        self._aside = False
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Tensor | tuple[Tensor, Any]:
+        """Sum of the pairs' losses over the pairs of the global batch, times the ranks that average gradients."""
+        mask = inputs.pop("scored")
+        outputs = model(**inputs)
+        result = self._objective(model, outputs.logits, inputs, mask)
+        if not torch.isfinite(result.loss).all():
+            raise FloatingPointError(
+                f"loss is not finite at step {self.state.global_step + 1} (epoch {self.state.epoch:.2f}) on rank "
+                f"{self.accelerator.process_index}: pair losses {result.loss.tolist()}. Checkpoints written before are "
+                "intact; lower learning_rate, or use fp32 or bf16 instead of fp16."
+            )
+        self._log_terms(result.parts)
+        pairs = num_items_in_batch if num_items_in_batch is not None else result.loss.numel()
+        loss = result.loss.sum() * self.accelerator.num_processes / pairs
+        return (loss, outputs) if return_outputs else loss
+
+    def _objective(
+        self, model: nn.Module, logits: Tensor, inputs: dict[str, Tensor], mask: Tensor
+    ) -> objectives.PairLoss:
+        arguments = self.pair_arguments
+        log_model = objectives.log_distribution(logits)
+        logprobs = objectives.token_logprobs(log_model, inputs["input_ids"], mask)
+        if arguments.objective == "anti":
+            return objectives.anti(logprobs, mask)
+        if arguments.objective == "both":
+            return objectives.both(logprobs, mask)
+        log_base = objectives.log_distribution(self._base_logits(model, inputs))
+        divergence = objectives.kl_to_base(log_model, log_base, mask)
+        return objectives.balance(logprobs, mask, divergence, arguments.balance_weight, arguments.kl_weight)
+
+    @torch.no_grad()
+    def _base_logits(self, model: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
+        unwrapped = self.accelerator.unwrap_model(model)
+        base = self.base_model if self.base_model is not None else unwrapped
+        with unwrapped.disable_adapter() if isinstance(unwrapped, PeftModel) else nullcontext():
+            logits: Tensor = base(**inputs).logits
+        return logits
+
+    def _log_terms(self, parts: dict[str, Tensor]) -> None:
+        for name, values in parts.items():
+            self._term_sums[name] = self._term_sums.get(name, 0.0) + values.detach().sum().item()
+        self._pairs_seen += next(iter(parts.values())).numel()
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Adds the mean of each term of the objective since the last log, over this rank's pairs."""
+        if "loss" in logs and self._pairs_seen:
+            logs |= {name: total / self._pairs_seen for name, total in self._term_sums.items()}
+            self._term_sums, self._pairs_seen = {}, 0
+        super().log(logs, start_time)
+
+    def _get_num_items_in_batch(self, batch_samples: list[dict[str, Tensor]], device: torch.device) -> Tensor | None:
+        if not batch_samples:
+            return None
+        pairs = torch.tensor(sum(len(batch["input_ids"]) // 2 for batch in batch_samples), device=device)
+        return self.accelerator.gather(pairs).sum() if self.args.world_size > 1 else pairs
+
+    def _get_train_sampler(self, train_dataset: PairDataset | None = None) -> Sampler[int]:
+        dataset: PairDataset = train_dataset if train_dataset is not None else self.train_dataset
+        per_step = self.args.train_batch_size * self.args.world_size * self.args.gradient_accumulation_steps
+        seed = self.args.data_seed if self.args.data_seed is not None else self.args.seed
+        return GroupedBySentenceLength([item["length"] for item in dataset.items], per_step, seed)
+
+    def _get_output_dir(self, trial: Any) -> str:
+        folder: str = super()._get_output_dir(trial)
+        return str(Path(folder) / SAVING) if self._aside else folder
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        output = Path(self.args.output_dir)
+        name = f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+        self._aside = True
+        try:
+            super()._save_checkpoint(model, trial)
+        finally:
+            self._aside = False
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            seal(output / SAVING / name)
+            shutil.rmtree(output / name, ignore_errors=True)
+            (output / SAVING / name).rename(output / name)
+            (output / SAVING).rmdir()
+            if self.args.save_total_limit:
+                for old in complete_checkpoints(output)[: -self.args.save_total_limit]:
+                    shutil.rmtree(old)
+        self.accelerator.wait_for_everyone()
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
+        super()._save(output_dir, state_dict)
+        # The stock Trainer pickles its arguments beside the weights; the run's config file says the same in the open.
+        (Path(output_dir or self.args.output_dir) / "training_args.bin").unlink(missing_ok=True)
+
+
+class GroupedBySentenceLength(Sampler[int]):
+    """Shuffles, then sorts stretches of 20 batches by length and shuffles the batches: little padding, still random.
+
+    `per_step` is the global batch, so the order depends on seed and epoch alone, never on the number of processes.
+    Every batch is full: what is left over differs from epoch to epoch.
+
+    Raises:
+        ValueError: there are fewer sentences than one batch takes.
+    """
+
+    STRETCH = 20
+
+    def __init__(self, lengths: Sequence[int], per_step: int, seed: int) -> None:
+        if len(lengths) < per_step:
+            raise ValueError(
+                f"{len(lengths)} pairs to train on, but a step takes {per_step}; lower per_device_train_batch_size, "
+                "gradient_accumulation_steps or the number of processes"
+            )
+        self.lengths, self.per_step, self.seed, self.epoch = lengths, per_step, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by accelerate before each epoch, also when it resumes in the middle of one."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.lengths) // self.per_step * self.per_step
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self.seed + self.epoch)
+        order = torch.randperm(len(self.lengths), generator=generator).tolist()[: len(self)]
+        stretch = self.per_step * self.STRETCH
+        batches = []
+        for start in range(0, len(order), stretch):
+            part = sorted(order[start : start + stretch], key=lambda index: -self.lengths[index])
+            batches += [part[at : at + self.per_step] for at in range(0, len(part), self.per_step)]
+        for batch in torch.randperm(len(batches), generator=generator).tolist():
+            yield from batches[batch]
+
+
+def require_processes(found: int) -> None:
+    """Stops a run that is less distributed than its launcher was asked for.
+
+    `accelerate launch` with the wrong settings starts several independent runs of one process, and exits 0.
+
+    Raises:
+        RuntimeError: `found` processes work together, but the launcher's environment speaks of another number.
+    """
+    asked = int(os.environ.get("WORLD_SIZE", "1"))
+    if found != asked:
+        raise RuntimeError(
+            f"the launcher started {asked} processes, but {found} work together: each would train alone on all the "
+            "data. Check distributed_type in the accelerate config (accelerate_configs/ has tested ones)."
+        )
