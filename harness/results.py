@@ -29,6 +29,7 @@ class TaskData(BaseModel):
 class Provenance(BaseModel):
     """Where a results file comes from: model, weights, training step, data, versions, command.
 
+    `inputs_sha256` names everything that decided the scores, so that a finished stage is known when a run goes on.
     `stage` is "base" for an untrained model and "step" for a checkpoint; `fold` counts from 0 and is None without
     cross-fitting. `started_after` is the token that a sentence's first token is conditioned on.
     """
@@ -51,6 +52,7 @@ class Provenance(BaseModel):
     versions: dict[str, str]
     command: str
     seconds: float
+    inputs_sha256: str = ""
 
 
 @dataclass(frozen=True)

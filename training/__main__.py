@@ -20,6 +20,7 @@ from harness.data.sources import locate
 from harness.data.split import SPLIT_FILE, Split
 from harness.data.tokens import Tokens
 from harness.files import atomic_write
+from harness.orphans import exit_with_run
 from harness.weights import require_safe_weights
 from training.checkpoints import complete_checkpoints
 from training.config import PairArguments, TrainingArguments, fingerprint, parse
@@ -34,6 +35,7 @@ log = logging.getLogger("training")
 
 def main(argv: Sequence[str]) -> None:
     """Train fold after fold into `output_dir/fold-I`; a finished one is skipped, a broken-off one resumed."""
+    exit_with_run()
     pair_arguments, training_arguments = parse(argv)
     logging.basicConfig(
         level=logging.INFO if training_arguments.process_index == 0 else logging.WARNING,

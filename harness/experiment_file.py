@@ -1,0 +1,122 @@
+"""The experiment file: one YAML that says which models to treat, how, and what to score before and after."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from harness.files import read_yaml
+
+OURS_TO_SET = ("output_dir", "model_name_or_path", "data_dir", "start_token_id", "resume_from_checkpoint")
+"""Training keys that the experiment fills in itself."""
+
+
+def _file_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise ValueError(f"{name!r} names a folder too: use letters, digits, '.', '_' and '-'")
+    return name
+
+
+FileName = Annotated[str, AfterValidator(_file_name)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class ModelEntry(_Strict):
+    """One model: a hub id or folder, extra arguments for `hf-causal`, and training settings of its own."""
+
+    name: FileName
+    pretrained: str
+    revision: str = "main"
+    start_token_id: int | None = None
+    model_args: dict[str, Any] = Field(default_factory=dict)
+    training: dict[str, Any] = Field(default_factory=dict)
+
+
+class Scoring(_Strict):
+    """How models are scored; `accelerate_config` shares the documents out over several processes."""
+
+    dtype: str = "float32"
+    batch_size: int | str = "auto"
+    device: str | None = None
+    accelerate_config: Path | None = None
+    limit: int | None = Field(default=None, ge=1)
+
+
+class Experiment(_Strict):
+    """Score each model, fine-tune it, score every checkpoint with the same tasks, report.
+
+    `training` holds `accelerate_config` and the settings of `python -m training`. The task `crows_pairs` becomes
+    `crows_pairs_heldout` for a checkpoint. Paths are relative to the working folder.
+    """
+
+    name: FileName
+    models: tuple[ModelEntry, ...] = Field(min_length=1)
+    tasks: tuple[str, ...] = Field(min_length=1)
+    data_dir: str | None = None
+    scoring: Scoring = Scoring()
+    training: dict[str, Any] = Field(default_factory=dict)
+
+    def training_of(self, model: ModelEntry) -> dict[str, Any]:
+        """The model's training settings, common ones first, without `accelerate_config`."""
+        merged = {**self.training, **model.training}
+        merged.pop("accelerate_config", None)
+        return merged
+
+    def accelerate_config_of(self, model: ModelEntry) -> Path | None:
+        """The accelerate config that the model is trained with; None launches one process."""
+        path = {**self.training, **model.training}.get("accelerate_config")
+        return None if path is None else Path(path)
+
+
+def load(path: Path) -> Experiment:
+    """Read and check an experiment file, its training settings included.
+
+    Raises:
+        ValueError: an unknown key, a wrong type, a file that is not there; names file, line and key.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path}: no such experiment file")
+    settings, lines = read_yaml(path)
+    try:
+        experiment = Experiment.model_validate(settings)
+    except ValidationError as error:
+        raise ValueError("\n".join(_explain(path, lines, dict(item)) for item in error.errors())) from error
+    names = [model.name for model in experiment.models]
+    if len(set(names)) != len(names):
+        raise ValueError(f"{path}: two models of one name in {names}; results go into folders of these names")
+    for index, model in enumerate(experiment.models):
+        _check_training(path, lines, ("training",), experiment.training)
+        _check_training(path, lines, ("models", index, "training"), model.training)
+        for config in (experiment.accelerate_config_of(model), experiment.scoring.accelerate_config):
+            if config is not None and not config.is_file():
+                raise ValueError(f"{path}: accelerate_config {config}: no such file from {Path.cwd()}")
+    return experiment
+
+
+def _explain(path: Path, lines: dict[tuple[str | int, ...], int], error: dict[str, Any]) -> str:
+    place = tuple(part for part in error["loc"])
+    known = next((lines[place[:end]] for end in range(len(place), 0, -1) if place[:end] in lines), 1)
+    key = ".".join(map(str, place))
+    if error["type"] == "extra_forbidden":
+        return f"{path}, line {known}: unknown key {key!r}"
+    if error["type"] == "missing":
+        return f"{path}, line {known}: key {key!r} is missing"
+    return f"{path}, line {known}: {key}: {error['msg']} (found {error['input']!r})"
+
+
+def _check_training(
+    path: Path, lines: dict[tuple[str | int, ...], int], place: tuple[str | int, ...], settings: dict[str, Any]
+) -> None:
+    from training.config import problems
+
+    for key in OURS_TO_SET:
+        if key in settings:
+            raise ValueError(f"{path}, line {lines[(*place, key)]}: {key!r} is set by the experiment itself")
+    for key, problem in problems({key: value for key, value in settings.items() if key != "accelerate_config"}):
+        raise ValueError(f"{path}, line {lines[(*place, key)]}: {problem}")

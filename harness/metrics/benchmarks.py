@@ -1,0 +1,108 @@
+"""The tasks whose samples files can be turned into numbers again, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+from harness.metrics import crows_pairs, stereoset, stereoset_prompt, wikitext
+from harness.metrics.aggregation import Scores
+from harness.metrics.statistics import ClusterTable, Combine
+
+
+class Benchmark(NamedTuple):
+    """One task: which data it reads, and the functions that lead from a line of its samples file to its metrics.
+
+    `choice` is the yes or no of a record that `choice_metric` counts, for a paired test; `pools` names the tasks whose
+    records, taken together, are this one's, for a score that no single task has.
+    """
+
+    name: str
+    data: Literal["crows_pairs", "stereoset", "wikitext2"]
+    record: Callable[[Mapping[str, Any]], Any]
+    table: Callable[[Sequence[Any]], ClusterTable]
+    combine: Combine
+    metrics: Callable[[Sequence[Any]], Scores]
+    parts: Callable[[Sequence[Any]], dict[str, list[Any]]]
+    item_key: Callable[[Any], str]
+    headline: tuple[str, ...]
+    choice: Callable[[Any], bool] | None = None
+    choice_metric: str | None = None
+    pools: tuple[str, ...] = ()
+
+
+def _crows_pairs(name: str) -> Benchmark:
+    return Benchmark(
+        name,
+        "crows_pairs",
+        crows_pairs.record,
+        crows_pairs.table,
+        crows_pairs.combine,
+        crows_pairs.metrics,
+        crows_pairs.parts,
+        item_key=lambda pair: str(pair.pair_id),
+        headline=("crows_score", "abs_logprob_diff"),
+        choice=lambda pair: bool(pair.won),
+        choice_metric="crows_score",
+    )
+
+
+def _stereoset(name: str, pools: tuple[str, ...] = ()) -> Benchmark:
+    return Benchmark(
+        name,
+        "stereoset",
+        stereoset.record,
+        stereoset.table,
+        stereoset.combine,
+        stereoset.metrics,
+        stereoset.parts,
+        item_key=lambda item: str(item.item_id),
+        headline=("icat", "ss", "lms"),
+        choice=lambda item: bool(item.pro),
+        choice_metric="ss_micro",
+        pools=pools,
+    )
+
+
+def _stereoset_prompt(name: str, pools: tuple[str, ...] = ()) -> Benchmark:
+    generated = name.startswith("stereoset_prompt_generate")
+    return Benchmark(
+        name,
+        "stereoset",
+        stereoset_prompt.record_generated if generated else stereoset_prompt.record,
+        stereoset_prompt.table,
+        stereoset_prompt.combine,
+        stereoset_prompt.metrics,
+        stereoset_prompt.parts,
+        item_key=lambda answer: f"{answer.item_id}/{answer.rotation}",
+        headline=("icat", "ss", "lms", "no_answer"),
+        pools=pools,
+    )
+
+
+def _with_pool(make: Callable[..., Benchmark], name: str) -> list[Benchmark]:
+    tasks = (f"{name}_intrasentence", f"{name}_intersentence")
+    return [*map(make, tasks), make(name, pools=tasks)]
+
+
+BENCHMARKS: dict[str, Benchmark] = {
+    benchmark.name: benchmark
+    for benchmark in (
+        _crows_pairs("crows_pairs"),
+        _crows_pairs("crows_pairs_heldout"),
+        *_with_pool(_stereoset, "stereoset"),
+        *_with_pool(_stereoset_prompt, "stereoset_prompt"),
+        *_with_pool(_stereoset_prompt, "stereoset_prompt_generate"),
+        Benchmark(
+            "wikitext2",
+            "wikitext2",
+            wikitext.record,
+            wikitext.table,
+            wikitext.combine,
+            wikitext.metrics,
+            wikitext.parts,
+            item_key=lambda document: str(document.document),
+            headline=("word_perplexity", "token_perplexity"),
+        ),
+    )
+}

@@ -1,0 +1,74 @@
+"""A stage's processes end with the run that started them, even when it was killed outright."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PARENT_VARIABLE = "STEREOSCOPE_RUN"
+_LOCK, _STAGE_LOCK = ".lock", ".stage.lock"
+
+
+def exit_with_run() -> None:
+    """In a stage: leave at once when the run that started it is gone, and hold the stage lock until then."""
+    if not (value := os.environ.get(PARENT_VARIABLE)):
+        return
+    parent, folder = value.split(":", 1)
+    handle = (Path(folder) / _STAGE_LOCK).open("a")
+    fcntl.flock(handle, fcntl.LOCK_SH)
+
+    def watch() -> None:
+        while _alive(int(parent)):
+            time.sleep(0.5)
+        handle.flush()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def only_run(folder: Path) -> Iterator[dict[str, str]]:
+    """In a run: hold `folder` alone; yields the variables that its stages need in their environment.
+
+    Raises:
+        RuntimeError: another run works in the folder, or a stage of one that was killed does not end.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / _LOCK).open("a") as lock, (folder / _STAGE_LOCK).open("a") as stage_lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RuntimeError(f"{folder}: another `stereoscope run` is at work here; wait for it or stop it") from None
+        _wait_for_stages(folder, stage_lock.fileno())
+        yield {PARENT_VARIABLE: f"{os.getpid()}:{folder.resolve()}"}
+
+
+def _wait_for_stages(folder: Path, handle: int, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{folder}: a stage of an earlier run is still at work; stop it first") from None
+            time.sleep(0.2)
+        else:
+            fcntl.flock(handle, fcntl.LOCK_UN)
+            return
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    status = Path(f"/proc/{pid}/stat")
+    # A killed process whose parent has not asked for its exit code still answers: it is a zombie, state Z.
+    return not status.is_file() or status.read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"

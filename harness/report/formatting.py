@@ -1,0 +1,87 @@
+"""Numbers and names as people read them: one place for every table, plot and sentence of a report."""
+
+from __future__ import annotations
+
+from harness.report.schema import Entry, Stage
+
+NOTHING = "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
+
+
+def stage_name(stage: Stage) -> str:
+    """ "base" or "step 150 (5 folds)"."""
+    if stage.stage == "base":
+        return "base"
+    name = "last step" if stage.step is None else f"step {stage.step}"
+    return f"{name} ({len(stage.folds)} folds)" if len(stage.folds) > 1 else name
+
+
+def parameters(count: int) -> str:
+    """A parameter count as people write it: 135M, 1.3B."""
+    for size, suffix in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
+        if count >= size:
+            digits = f"{count / size:.3g}" if count < 1000 * size else f"{count / size:.0f}"
+            return f"{digits}{suffix}"
+    return str(count)
+
+
+def number(entry: Entry | None, decimals: int = 1) -> str:
+    """An entry's value, a dash where there is none."""
+    return NOTHING if entry is None or entry.value is None else f"{entry.value:.{decimals}f}"
+
+
+def interval(entry: Entry | None, decimals: int = 1) -> str:
+    """An entry's 95% interval, a dash where there is none."""
+    if entry is None or entry.low is None or entry.high is None:
+        return NOTHING
+    return f"{entry.low:.{decimals}f} to {entry.high:.{decimals}f}"
+
+
+def perplexity_change(stage: Stage) -> str:
+    """Change of word perplexity against the base model, in percent of it."""
+    if stage.retention is None or stage.retention.perplexity_ratio is None:
+        return NOTHING
+    return f"{signed(100 * (stage.retention.perplexity_ratio - 1))}%"
+
+
+def signed(value: float | None, decimals: int = 1) -> str:
+    """A change with its sign, and none before a zero."""
+    if value is None:
+        return NOTHING
+    text = f"{value:+.{decimals}f}"
+    return text[1:] if float(text) == 0 else text.replace("-", MINUS)
+
+
+def task_name(task: str) -> str:
+    """A task as a heading: "StereoSet intrasentence", "CrowS-Pairs, held out"."""
+    names = {
+        "crows_pairs": "CrowS-Pairs, all pairs",
+        "crows_pairs_heldout": "CrowS-Pairs, held-out pairs",
+        "stereoset": "StereoSet, both tasks",
+        "wikitext2": "WikiText-2",
+    }
+    if task in names:
+        return names[task]
+    form, _, kind = task.rpartition("_")
+    return {
+        "stereoset": f"StereoSet {kind}",
+        "stereoset_prompt": f"StereoSet {kind}, prompt form",
+        "stereoset_prompt_generate": f"StereoSet {kind}, generated answers",
+    }.get(form, task)
+
+
+def p_text(value: float | None) -> str:
+    """A p value to the precision that means something."""
+    if value is None:
+        return NOTHING
+    return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
+
+
+def change(entry: Entry | None, decimals: int = 1) -> str:
+    """An entry's difference from the base model with its 95% interval."""
+    if entry is None or entry.difference is None:
+        return NOTHING
+    told = signed(entry.difference, decimals)
+    if entry.difference_low is None or entry.difference_high is None:
+        return told
+    return f"{told} ({signed(entry.difference_low, decimals)} to {signed(entry.difference_high, decimals)})"

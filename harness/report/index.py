@@ -1,0 +1,91 @@
+"""A report's numbers by place: which entry belongs in which cell of a table, and which task a headline is read from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.report.schema import Entry, Report, Stage
+
+STEREOSET_TASKS = (
+    "stereoset",
+    "stereoset_intrasentence",
+    "stereoset_intersentence",
+    "stereoset_prompt",
+    "stereoset_prompt_intrasentence",
+    "stereoset_prompt_intersentence",
+    "stereoset_prompt_generate",
+    "stereoset_prompt_generate_intrasentence",
+    "stereoset_prompt_generate_intersentence",
+)
+CROWS_TASKS = ("crows_pairs_heldout", "crows_pairs")
+PERPLEXITY_TASK = "wikitext2"
+
+_Place = tuple[str, str, str, str, int | None]
+
+
+class Index:
+    """Look-ups in one set of stages and entries."""
+
+    def __init__(self, stages: Sequence[Stage], entries: Sequence[Entry]) -> None:
+        self.stages = tuple(stages)
+        self._entries = {(_place(entry), entry.task, entry.metric, entry.part): entry for entry in entries}
+        self._of_stage: dict[_Place, list[Entry]] = {_place(stage): [] for stage in stages}
+        for entry in entries:
+            self._of_stage[_place(entry)].append(entry)
+        self._tasks = {place: {entry.task for entry in found} for place, found in self._of_stage.items()}
+
+    @classmethod
+    def of(cls, report: Report) -> Index:
+        """The index of a whole report."""
+        return cls(report.stages, report.entries)
+
+    def entry(self, stage: Stage, task: str | None, metric: str, part: str | None = None) -> Entry | None:
+        """One number of a stage, None if it was not scored."""
+        return None if task is None else self._entries.get((_place(stage), task, metric, part))
+
+    def entries(self, stage: Stage) -> list[Entry]:
+        """All numbers of a stage, in the report's order."""
+        return self._of_stage[_place(stage)]
+
+    def tasks(self, stage: Stage) -> set[str]:
+        """The tasks with numbers at a stage."""
+        return self._tasks[_place(stage)]
+
+    def parts(self, stage: Stage, task: str, metric: str) -> list[Entry]:
+        """The parts of one metric at a stage, in the report's order."""
+        return [
+            entry
+            for entry in self.entries(stage)
+            if entry.task == task and entry.metric == metric and entry.part is not None
+        ]
+
+    def families(self) -> list[list[Stage]]:
+        """The stages of each model, base first, in the report's order."""
+        groups: dict[tuple[str, str, str], list[Stage]] = {}
+        for stage in self.stages:
+            groups.setdefault((stage.run, stage.model, stage.started_after), []).append(stage)
+        return list(groups.values())
+
+    def name(self, stage: Stage) -> str:
+        """What to call a stage's model: with its run or start token where the model alone would be ambiguous."""
+        same = [other for other in self.stages if other.model == stage.model]
+        told = [stage.model]
+        if len({other.run for other in same}) > 1:
+            told.append(f"({stage.run})")
+        if len({other.started_after for other in same}) > 1:
+            told.append(f"after {stage.started_after}")
+        return " ".join(told)
+
+    def stereoset_task(self) -> str | None:
+        """The StereoSet task that stands for the model everywhere in a report: scored at as many stages as possible."""
+        counted = [(-sum(task in tasks for tasks in self._tasks.values()), task) for task in STEREOSET_TASKS]
+        most, task = min(counted, key=lambda pair: pair[0])
+        return task if most else None
+
+    def crows_task(self, stage: Stage) -> str | None:
+        """Held-out CrowS-Pairs where scored, else the whole set."""
+        return next((task for task in CROWS_TASKS if task in self.tasks(stage)), None)
+
+
+def _place(item: Stage | Entry) -> _Place:
+    return (item.run, item.model, item.started_after, item.stage, item.step)

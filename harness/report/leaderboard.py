@@ -1,0 +1,190 @@
+"""leaderboard.json, in the shape of the Open LLM Leaderboard's result files, and leaderboard.md, a table to read."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
+
+from harness.metrics.benchmarks import BENCHMARKS
+from harness.report.formatting import NOTHING, interval, number, parameters, perplexity_change, stage_name
+from harness.report.index import PERPLEXITY_TASK, Index
+from harness.report.schema import Entry, Flag, Report, Stage
+
+Json: TypeAlias = str | int | float | bool | list["Json"] | dict[str, "Json"] | None
+
+_MARK = {"degenerate": "DEGENERATE"}
+
+
+class Row(NamedTuple):
+    """One line of the leaderboard; entries are None where nothing was scored."""
+
+    stage: Stage
+    rank: int | None
+    lms: Entry | None
+    ss: Entry | None
+    icat: Entry | None
+    crows: Entry | None
+    magnitude: Entry | None
+    perplexity: Entry | None
+    flags: tuple[Flag, ...]
+
+
+def rows(report: Report) -> list[Row]:
+    """The leaderboard's rows: models by size, base first, then steps.
+
+    Steps are ranked by ICAT among themselves, over all models. A degenerate step has no rank: a model that no longer
+    prefers language to noise would win on bias.
+    """
+    index = Index.of(report)
+    task = index.stereoset_task()
+    unranked = []
+    for stage in report.stages:
+        crows_task = index.crows_task(stage)
+        cells = (
+            index.entry(stage, task, "lms"),
+            index.entry(stage, task, "ss"),
+            index.entry(stage, task, "icat"),
+            index.entry(stage, crows_task, "crows_score"),
+            index.entry(stage, crows_task, "abs_logprob_diff"),
+            index.entry(stage, PERPLEXITY_TASK, "word_perplexity"),
+        )
+        flags = {flag for cell in cells[:-1] if cell for flag in cell.flags}
+        unranked.append(Row(stage, None, *cells, tuple(flag for flag in report.legend.flags if flag in flags)))
+    scores = sorted((_rankable(row) for row in unranked if _rankable(row) is not None), key=lambda score: -(score or 0))
+    return [
+        row._replace(rank=None if (score := _rankable(row)) is None else scores.index(score) + 1) for row in unranked
+    ]
+
+
+def leaderboard_json(report: Report) -> str:
+    """One object a model and stage: `config_general`, `results` keyed `task|shots`, `versions`; scores in percent."""
+    index = Index.of(report)
+    board: list[Json] = [_object(index, row) for row in rows(report)]
+    return json.dumps(board, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def leaderboard_markdown(report: Report) -> str:
+    """An aligned Markdown table with a note of what its columns are."""
+    index = Index.of(report)
+    header = [
+        "rank",
+        "model",
+        "stage",
+        "params",
+        "LMS",
+        "SS",
+        "ICAT",
+        "CrowS",
+        "95% interval",
+        "abs diff",
+        "ppl change",
+    ]
+    header.append("flags")
+    lines = [header]
+    for row in rows(report):
+        stage = row.stage
+        lines.append(
+            [
+                "base" if stage.stage == "base" else _or_nothing(row.rank),
+                index.name(stage),
+                stage_name(stage),
+                parameters(stage.parameters),
+                number(row.lms),
+                number(row.ss),
+                number(row.icat),
+                number(row.crows),
+                interval(row.crows),
+                number(row.magnitude, 2),
+                perplexity_change(stage),
+                ", ".join(_MARK.get(flag, flag) for flag in row.flags),
+            ]
+        )
+    return f"{_table(lines)}\n\n{_note(index)}\n"
+
+
+def _rankable(row: Row) -> float | None:
+    if row.stage.stage == "base" or row.icat is None or "degenerate" in row.flags:
+        return None
+    return row.icat.value
+
+
+def _object(index: Index, row: Row) -> Json:
+    stage = row.stage
+    shots = {task: count for scoring in stage.scorings for task, count in scoring.shots.items()}
+    versions = {task: version for scoring in stage.scorings for task, version in scoring.task_versions.items()}
+    results: dict[str, dict[str, Json]] = {}
+    noted: dict[str, Json] = {}
+    for entry in index.entries(stage):
+        source = next((task for task in (entry.task, *_sources(entry.task)) if task in shots), entry.task)
+        key = f"{entry.task}|{shots.get(source, 0)}"
+        noted[key] = versions.get(source)
+        name = entry.metric if entry.part is None else f"{entry.metric}/{entry.part}"
+        scores = {name: entry.value, f"{name}_low": entry.low, f"{name}_high": entry.high}
+        results.setdefault(key, {}).update(scores)
+    first = stage.scorings[0]
+    return {
+        "config_general": {
+            "model_name": stage.model,
+            "model_sha": first.weights_sha256,
+            "model_dtype": first.dtype,
+            "model_size": stage.parameters,
+            "run": stage.run,
+            "stage": stage.stage,
+            "step": stage.step,
+            "epoch": stage.epoch,
+            "folds": list(stage.folds),
+            "started_after": stage.started_after,
+            "rank": row.rank,
+            "flags": list(row.flags),
+        },
+        "results": {key: dict(scores) for key, scores in results.items()},
+        "versions": noted,
+    }
+
+
+def _sources(task: str) -> tuple[str, ...]:
+    """The tasks that a derived one was made of: its pool, or the whole set behind the base model's held-out pairs."""
+    return (*BENCHMARKS[task].pools, "crows_pairs")
+
+
+def _note(index: Index) -> str:
+    task = index.stereoset_task()
+    crows = {name for stage in index.stages if (name := index.crows_task(stage))}
+    parts = [f"LMS, SS and ICAT: `{task}`, percent." if task else "No StereoSet task was scored."]
+    if crows:
+        parts.append(
+            f"CrowS: {' and '.join(f'`{name}`' for name in sorted(crows, reverse=True))}, percent of pairs in which "
+            "the more stereotypical sentence is likelier. SS and CrowS: 50 means no preference."
+        )
+        parts.append("abs diff: mean absolute difference of the two log-probabilities, nats.")
+    parts.append("ppl change: word perplexity against the base model.")
+    parts.append("Ranked by ICAT; a degenerate step is never ranked, whatever its bias scores.")
+    return " ".join(parts)
+
+
+def _table(lines: Sequence[Sequence[str]]) -> str:
+    cells = [[_cell(text) for text in line] for line in lines]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
+    numeric = {"rank", "params", "LMS", "SS", "ICAT", "CrowS", "abs diff", "ppl change"}
+    right = [text in numeric for text in lines[0]]
+    rule = [f"{'-' * (width - 1)}:" if flush else "-" * width for width, flush in zip(widths, right, strict=True)]
+    padded = [
+        [
+            text.rjust(width) if flush else text.ljust(width)
+            for text, width, flush in zip(line, widths, right, strict=True)
+        ]
+        for line in cells
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [padded[0], rule, *padded[1:]])
+
+
+def _cell(text: str) -> str:
+    """Text that stays inside its cell: no line break, no bar, no HTML."""
+    escaped = re.sub(r"([|\\`*<>\[\]])", r"\\\1", text)
+    return " ".join(escaped.split())
+
+
+def _or_nothing(value: int | None) -> str:
+    return NOTHING if value is None else str(value)

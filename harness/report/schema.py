@@ -1,0 +1,173 @@
+"""The shape of report.json, validated on write; `python -m harness.report.schema` publishes it as JSON Schema."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from harness.results import TaskData, atomic_write
+
+SCHEMA_VERSION = "1.0"
+SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
+
+Number: TypeAlias = Annotated[float, Field(allow_inf_nan=False)]
+Share: TypeAlias = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+StageName: TypeAlias = Literal["base", "step"]
+Best: TypeAlias = Literal["higher", "lower", "50", "0"]
+Test: TypeAlias = Literal["mcnemar", "bootstrap"]
+Flag: TypeAlias = Literal["contaminated", "degenerate", "sample_data", "low_n", "altered_data", "undefined"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Entry(_Part):
+    """One number: a metric of a task (or of a part of it) for one model at one stage."""
+
+    run: str = Field(description="run folder the number comes from")
+    model: str
+    parameters: int = Field(description="number of parameters of the model")
+    stage: StageName = Field(description="base: untrained; step: a checkpoint")
+    step: int | None = Field(description="optimiser steps taken, null for the base model")
+    epoch: Number | None
+    folds: list[int] = Field(description="folds pooled into the value; empty without cross-fitting")
+    started_after: str = Field(description="token that a sentence's first token is conditioned on")
+    task: str
+    metric: str
+    part: str | None = Field(description="bias type, half of the target terms or other part; null for the whole")
+    best: Best | None = Field(description="ideal value or direction; null where the metric has none")
+    value: Number | None = Field(description="null if undefined")
+    low: Number | None = Field(description="lower end of the 95% bootstrap interval")
+    high: Number | None = Field(description="upper end of the 95% bootstrap interval")
+    n: int = Field(description="items behind the value, each counted once however many folds scored it", ge=0)
+    clusters: int = Field(description="resampling clusters behind the interval", ge=0)
+    fold_values: list[Number | None] | None = Field(
+        description="each fold's value where `value` is their mean; null where folds are pooled by item or absent"
+    )
+    base_value: Number | None = Field(description="the base model's value on exactly the same items")
+    difference: Number | None = Field(description="value minus base_value")
+    difference_low: Number | None
+    difference_high: Number | None
+    p_value: Share | None = Field(description="two-sided p value of `difference` is 0")
+    p_test: Test | None = Field(description="test that p_value comes from")
+    p_holm: Share | None = Field(description="p_value corrected across the bias types of this task and metric")
+    flags: list[Flag]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Entry:
+        where = f"{self.model} {self.stage} {self.step} {self.task} {self.metric} {self.part}"
+        for low, high in ((self.low, self.high), (self.difference_low, self.difference_high)):
+            if (low is None) != (high is None) or (low is not None and high is not None and low > high):
+                raise ValueError(f"{where}: an interval needs low <= high, found {low} and {high}")
+        if (self.value is None) != ("undefined" in self.flags):
+            raise ValueError(f"{where}: value {self.value} and flags {self.flags} contradict each other")
+        return self
+
+
+class Scoring(_Part):
+    """One results file: the weights that were scored and how."""
+
+    results: str = Field(description="results file, relative to the run folder")
+    fold: int | None
+    pretrained: str
+    checkpoint: str | None
+    weights_sha256: str
+    dtype: str
+    data: dict[str, TaskData] = Field(description="task -> digest, origin and rows of its data")
+    shots: dict[str, int] = Field(description="task -> examples in its prompt")
+    task_versions: dict[str, str] = Field(description="task -> version of its definition")
+    versions: dict[str, str] = Field(description="package -> version")
+    command: str
+    seconds: Number
+
+
+class Retention(_Part):
+    """Whether a step still models language as well as its base model did."""
+
+    lms_task: str | None = Field(description="task of lms_change; null if no StereoSet task was scored")
+    lms_change: Number | None = Field(description="points, mean over folds; below 0 is worse")
+    no_answer_change: Number | None = Field(description="points, the largest rise over prompt tasks")
+    perplexity_ratio: Number | None = Field(description="word perplexity after / before, mean over folds")
+    degenerate: bool | None = Field(description="null if nothing was scored that could tell")
+    reason: str
+
+
+class Stage(_Part):
+    """One model at one stage: where its numbers come from and what it kept."""
+
+    run: str
+    model: str
+    parameters: int
+    stage: StageName
+    step: int | None
+    epoch: Number | None
+    folds: list[int]
+    started_after: str
+    started_after_id: int
+    scorings: list[Scoring]
+    retention: Retention | None = Field(description="null for the base model or where no base model was scored")
+    tasks_without_metrics: list[str] = Field(description="scored tasks that this report has no metrics for")
+
+
+class Contamination(_Part):
+    """Whether a model is known to have seen a benchmark before this project touched it."""
+
+    model: str
+    benchmark: str
+    status: Literal["contaminated", "none known", "unknown"]
+    evidence: str
+
+
+class MetricLegend(_Part):
+    """What a metric is called, its unit and its ideal."""
+
+    label: str
+    unit: str
+    best: Best | None
+
+
+class Legend(_Part):
+    """What the names in the report mean."""
+
+    flags: dict[Flag, str]
+    metrics: dict[str, MetricLegend]
+    intervals: str
+    p_values: str
+
+
+class Report(_Part):
+    """All of report.json."""
+
+    schema_version: Literal["1.0"]
+    verdict: str = Field(description="the answer in plain language, computed from the entries")
+    stages: list[Stage]
+    entries: list[Entry]
+    contamination: list[Contamination]
+    legend: Legend
+
+    def to_json(self) -> str:
+        """The validated report as text; a number that JSON cannot hold is an error, never NaN."""
+        plain = self.model_dump(mode="json")
+        Report.model_validate(plain)
+        return json.dumps(plain, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of report.json."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Report.model_json_schema(mode="serialization"),
+    }
+
+
+def json_schema_text() -> str:
+    """The schema as the repository holds it."""
+    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    atomic_write(SCHEMA_FILE, json_schema_text())

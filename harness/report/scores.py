@@ -1,0 +1,166 @@
+"""The records behind every number: read from the samples files, pooled over folds, matched with the base model's."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias
+
+from harness.metrics.benchmarks import BENCHMARKS, Benchmark
+from harness.report.stages import Checkpoint, StageFiles
+from harness.results import TaskData
+
+Records: TypeAlias = Sequence[Any]
+
+WHOLE_SET = "crows_pairs"
+HELD_OUT = "crows_pairs_heldout"
+
+
+@dataclass(frozen=True)
+class TaskScores:
+    """A task's records at one stage: one set for each fold, or a single one.
+
+    `pooled` says that the folds scored different items (held-out pairs), which then stand as one set.
+    """
+
+    task: str
+    folds: tuple[int, ...]
+    records: tuple[Records, ...]
+    data: tuple[TaskData, ...]
+    pooled: bool = False
+
+    @property
+    def benchmark(self) -> Benchmark:
+        """How the task's records are reduced to metrics."""
+        return BENCHMARKS[self.task]
+
+
+def read_stage(stage: StageFiles) -> dict[str, TaskScores]:
+    """Every task of a stage that has metrics, and those that pool several tasks where all of these were scored."""
+    scores = {task: _read_task(stage, task) for task in stage.tasks if task in BENCHMARKS}
+    for task, benchmark in BENCHMARKS.items():
+        pooled = [scores[name] for name in benchmark.pools if name in scores]
+        if (
+            task not in scores
+            and pooled
+            and len(pooled) == len(benchmark.pools)
+            and len({part.folds for part in pooled}) == 1
+        ):
+            scores[task] = TaskScores(
+                task,
+                pooled[0].folds,
+                tuple(_joined(fold) for fold in zip(*(part.records for part in pooled), strict=True)),
+                tuple(data for part in pooled for data in part.data),
+            )
+    return scores
+
+
+def matched_base(step: TaskScores, base: dict[str, TaskScores]) -> TaskScores | None:
+    """The base model's records of exactly the step's items; None if it was not scored on the task.
+
+    Raises:
+        ValueError: the base was scored on other data or other items, so that no comparison means anything.
+    """
+    if step.task == HELD_OUT:
+        whole = base.get(WHOLE_SET)
+        matched = None if whole is None else restricted(whole, held_out_pairs(step))
+    else:
+        matched = base.get(step.task)
+    if matched is None:
+        return None
+    digests = [{data.sha256 for data in scores.data} for scores in (matched, step)]
+    if digests[0] != digests[1]:
+        raise ValueError(
+            f"{step.task}: the base model was scored on data {_short(digests[0])} and a step on {_short(digests[1])}; "
+            "score both on the same file"
+        )
+    _check_same_items(step.task, "the base model", matched.records[0], "a step", step.records[0], step.benchmark)
+    return matched
+
+
+def held_out_pairs(scores: TaskScores) -> frozenset[str]:
+    """The pairs that a stage scored unseen, over all folds."""
+    return frozenset(scores.benchmark.item_key(record) for record in scores.records[0])
+
+
+def restricted(whole: TaskScores, pairs: frozenset[str]) -> TaskScores:
+    """The base model's whole set cut down to the held-out pairs, under the held-out task's name."""
+    key = whole.benchmark.item_key
+    kept = [record for record in whole.records[0] if key(record) in pairs]
+    return replace(whole, task=HELD_OUT, records=(kept,))
+
+
+def term_half(target: str) -> Literal["A", "B"]:
+    """Which half of StereoSet a target term belongs to, by the parity of its SHA-256: fixed and blind to results.
+
+    Settings are chosen on half A, so that half B is a check that the choice did not make the gain.
+    """
+    return "B" if hashlib.sha256(target.encode()).digest()[0] % 2 else "A"
+
+
+def _read_task(stage: StageFiles, task: str) -> TaskScores:
+    scored = [checkpoint for checkpoint in stage.checkpoints if task in checkpoint.tasks]
+    records = tuple(_read(checkpoint, task) for checkpoint in scored)
+    folds = tuple(checkpoint.fold for checkpoint in scored if checkpoint.fold is not None)
+    data = tuple(item.provenance.tasks[task] for checkpoint in scored if (item := checkpoint.scored_on(task)))
+    if task != HELD_OUT:
+        for other in records[1:]:
+            _check_same_items(task, "one fold", records[0], "another", other, BENCHMARKS[task])
+        return TaskScores(task, folds, records, data)
+    _check_apart(stage, scored, records)
+    return TaskScores(task, folds, (_joined(records),), data, pooled=True)
+
+
+def _read(checkpoint: Checkpoint, task: str) -> Records:
+    scored = checkpoint.scored_on(task)
+    if scored is None:
+        return ()
+    benchmark = BENCHMARKS[task]
+    records = []
+    for number, sample in enumerate(scored.samples(task), start=1):
+        try:
+            records.append(benchmark.record(sample))
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{scored.file}: line {number} of the samples of {task} is not what this task writes "
+                f"({type(error).__name__}: {error}); score this model again"
+            ) from error
+    if not records:
+        raise ValueError(f"{scored.file}: the samples of {task} are empty; score this model again")
+    return records
+
+
+def _check_apart(stage: StageFiles, checkpoints: Sequence[Checkpoint], records: Sequence[Records]) -> None:
+    """A pair may occur twice within a fold (the published file repeats one) but never in two folds."""
+    key = BENCHMARKS[HELD_OUT].item_key
+    seen: dict[str, Checkpoint] = {}
+    for checkpoint, fold in zip(checkpoints, records, strict=True):
+        for pair in {key(record) for record in fold}:
+            if pair in seen:
+                raise ValueError(
+                    f"{stage.run.folder}: pair {pair} is held out twice at step {stage.step}, in fold "
+                    f"{seen[pair].fold} and in fold {checkpoint.fold}; folds of one cross-fitting never share a pair, "
+                    "so these checkpoints come from different splits. Report them apart"
+                )
+            seen[pair] = checkpoint
+
+
+def _check_same_items(task: str, one: str, first: Records, other: str, second: Records, benchmark: Benchmark) -> None:
+    before = Counter(benchmark.item_key(record) for record in first)
+    after = Counter(benchmark.item_key(record) for record in second)
+    if before != after:
+        changed = sorted(((before - after) + (after - before)).elements())
+        raise ValueError(
+            f"{task}: {one} has {before.total()} scored items and {other} {after.total()}; not in both: "
+            f"{', '.join(changed[:5])}. Score the base and every step with the same items"
+        )
+
+
+def _joined(sets: Iterable[Records]) -> Records:
+    return [record for records in sets for record in records]
+
+
+def _short(digests: set[str]) -> str:
+    return ", ".join(sorted(digest[:12] for digest in digests))

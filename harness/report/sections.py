@@ -1,0 +1,234 @@
+"""The tables of report.html: before and after, by bias type, by half, flags, and where every number comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.report.formatting import (
+    NOTHING,
+    change,
+    interval,
+    number,
+    p_text,
+    parameters,
+    perplexity_change,
+    stage_name,
+    task_name,
+)
+from harness.report.index import PERPLEXITY_TASK, Index
+from harness.report.leaderboard import rows
+from harness.report.legend import metric_legend
+from harness.report.markup import Html, bullets, element, joined, table
+from harness.report.schema import Entry, Report, Stage
+
+MOST_STEPS = 3
+_DECIMALS = {"abs_logprob_diff": 2, "bits_per_byte": 3}
+_IDEAL = {"higher": "high", "lower": "low", "50": "50", "0": "0", None: NOTHING}
+
+
+def title_of(stages: Sequence[Stage], index: Index) -> str:
+    """A model's heading."""
+    stage = stages[0]
+    told = [index.name(stage), f"{parameters(stage.parameters)} parameters"]
+    folds = max(len(other.folds) for other in stages)
+    if folds > 1:
+        told.append(f"{folds} cross-fitted folds")
+    told.append(f"sentences start after {stage.started_after}")
+    return " \N{MIDDLE DOT} ".join(told)
+
+
+def before_and_after(index: Index, stages: Sequence[Stage]) -> Html:
+    """The headline measures of one model at its base and steps, and the change at the last step."""
+    base = [stage for stage in stages if stage.stage == "base"]
+    steps = [stage for stage in stages if stage.stage == "step"]
+    shown = [*base, *steps[-MOST_STEPS:]]
+    last = shown[-1]
+    lines = []
+    for task, metric in _measures(index, stages):
+        decimals = _DECIMALS.get(metric, 1)
+        cells = [_with_interval(index.entry(stage, _task_at(index, stage, task), metric), decimals) for stage in shown]
+        entry = index.entry(last, _task_at(index, last, task), metric)
+        legend = metric_legend(metric)
+        name = joined(element("strong", legend.label), element("small", f"{task_name(task)}, {legend.unit}"))
+        tested = [change(entry, decimals), p_text(entry.p_value if entry else None)] if steps else []
+        lines.append([name, _IDEAL[legend.best], *cells, *tested])
+    header = ["measure", "ideal", *("base" if stage.stage == "base" else _step(stage) for stage in shown)]
+    told = table([*header, *([f"change, {_step(last)} (95%)", "p"] if steps else [])], lines)
+    if len(steps) <= MOST_STEPS:
+        return told
+    return joined(told, element("p", "Earlier steps are in the plot, report.json and leaderboard.md.", class_="note"))
+
+
+def degenerate(stages: Sequence[Stage]) -> list[Html]:
+    """A warning for every step that broke the model."""
+    return [
+        element(
+            "p", element("strong", f"{stage_name(stage)} is degenerate: "), stage.retention.reason, class_="warning"
+        )
+        for stage in stages
+        if stage.retention and stage.retention.degenerate
+    ]
+
+
+def by_bias_type(index: Index, stages: Sequence[Stage]) -> list[Html]:
+    """StereoSet's and CrowS-Pairs' main score by bias type, at the base and the last step."""
+    last = stages[-1]
+    found = []
+    for task, metric in ((index.stereoset_task(), "ss"), (index.crows_task(last), "crows_score")):
+        parts = index.parts(last, task, metric) if task else []
+        entries = [entry for entry in parts if not _is_half(entry)]
+        if task and entries:
+            found += [
+                element("h4", f"{task_name(task)}: {metric_legend(metric).label}"),
+                _part_table(entries, "bias type"),
+            ]
+    return found
+
+
+def by_half(index: Index, stages: Sequence[Stage]) -> list[Html]:
+    """StereoSet by halves of its target terms, if the report has them."""
+    last, task = stages[-1], index.stereoset_task()
+    if task is None:
+        return []
+    entries = [
+        entry for metric in ("ss", "lms", "icat") for entry in index.parts(last, task, metric) if _is_half(entry)
+    ]
+    if not entries:
+        return []
+    note = (
+        "Target terms fall into two fixed halves. Settings are chosen by looking at half A only, so half B shows what "
+        "is left of a gain that choosing did not make."
+    )
+    return [
+        element("h4", f"{task_name(task)}: halves of the target terms"),
+        element("p", note),
+        _part_table(entries, "half"),
+    ]
+
+
+def all_stages(report: Report) -> Html:
+    """The leaderboard, for reports of more than one model."""
+    header = ["model", "stage", "parameters", "LMS", "SS", "ICAT", "CrowS", "|diff|", "perplexity", "flags"]
+    index = Index.of(report)
+    lines = [
+        [
+            index.name(row.stage),
+            stage_name(row.stage),
+            parameters(row.stage.parameters),
+            number(row.lms),
+            number(row.ss),
+            number(row.icat),
+            number(row.crows),
+            number(row.magnitude, 2),
+            perplexity_change(row.stage),
+            flag_chips(row.flags),
+        ]
+        for row in rows(report)
+    ]
+    return table(header, lines, text_columns=(0, 1, 9))
+
+
+def flag_chips(flags: Sequence[str]) -> Html:
+    """Flags as small labels."""
+    return joined(*(element("span", flag.replace("_", " "), class_=f"flag {flag}") for flag in flags))
+
+
+def flags(report: Report) -> Html:
+    """What the flags in this report mean; evidence for what each model has seen."""
+    raised = {flag for entry in report.entries for flag in entry.flags}
+    meanings = [joined(flag_chips([flag]), " ", text) for flag, text in report.legend.flags.items() if flag in raised]
+    evidence = [
+        joined(element("strong", f"{item.model}, {item.benchmark}: {item.status}. "), item.evidence)
+        for item in report.contamination
+    ]
+    return joined(
+        bullets(meanings) if meanings else element("p", "No number here carries a flag."),
+        element("h3", "Has the model seen the benchmarks?"),
+        bullets(evidence),
+    )
+
+
+def provenance(report: Report) -> Html:
+    """Digests, versions and commands of every results file."""
+    scorings = [
+        [
+            stage.model,
+            stage_name(stage),
+            NOTHING if scoring.fold is None else str(scoring.fold),
+            element("code", scoring.weights_sha256[:16], title=scoring.weights_sha256),
+            scoring.dtype,
+            stage.started_after,
+            f"{scoring.seconds:.0f} s",
+            element("code", scoring.results),
+            element("code", scoring.command),
+        ]
+        for stage in report.stages
+        for scoring in stage.scorings
+    ]
+    header = ["model", "stage", "fold", "weights sha256", "dtype", "after", "time", "results file", "command"]
+    everything = [scoring for stage in report.stages for scoring in stage.scorings]
+    data = sorted(
+        {(task, item.n, item.origin, item.sha256) for scoring in everything for task, item in scoring.data.items()}
+    )
+    versions = sorted({f"{name} {version}" for scoring in everything for name, version in scoring.versions.items()})
+    return joined(
+        table(header, scorings, text_columns=range(9)),
+        element("h3", "Data"),
+        table(
+            ["task", "rows", "origin", "sha256"],
+            [[task, f"{n:,}", origin, element("code", sha256)] for task, n, origin, sha256 in data],
+            text_columns=(0, 2, 3),
+        ),
+        element("h3", "Versions"),
+        element("p", ", ".join(versions)),
+    )
+
+
+def _step(stage: Stage) -> str:
+    return "last step" if stage.step is None else f"step {stage.step}"
+
+
+def _measures(index: Index, stages: Sequence[Stage]) -> list[tuple[str, str]]:
+    """Task and metric of each row: those of the last stage that has any."""
+    last = stages[-1]
+    stereoset, crows = index.stereoset_task(), index.crows_task(last)
+    wanted = [(stereoset, metric) for metric in ("ss", "lms", "icat", "no_answer")]
+    wanted += [(crows, "crows_score"), (crows, "abs_logprob_diff"), (PERPLEXITY_TASK, "word_perplexity")]
+    return [(task, metric) for task, metric in wanted if task and index.entry(last, task, metric)]
+
+
+def _task_at(index: Index, stage: Stage, task: str) -> str | None:
+    """The row's task at a stage: the base model may have its CrowS-Pairs score only on all pairs."""
+    return index.crows_task(stage) if task.startswith("crows_pairs") else task
+
+
+def _with_interval(entry: Entry | None, decimals: int) -> Html:
+    if entry is None or entry.low is None:
+        return joined(number(entry, decimals))
+    return joined(number(entry, decimals), element("small", interval(entry, decimals)))
+
+
+def _part_table(entries: Sequence[Entry], kind: str) -> Html:
+    lines = [
+        [
+            f"{str(entry.part).replace('-', ' ')}: {metric_legend(entry.metric).label}"
+            if kind == "half"
+            else str(entry.part),
+            str(entry.n),
+            str(entry.clusters),
+            NOTHING if entry.base_value is None else f"{entry.base_value:.1f}",
+            _with_interval(entry, 1),
+            change(entry),
+            p_text(entry.p_holm if kind == "bias type" else entry.p_value),
+            flag_chips(entry.flags),
+        ]
+        for entry in entries
+    ]
+    p = "p (Holm)" if kind == "bias type" else "p"
+    return table(
+        [kind, "items", "clusters", "base", "last step", "change (95%)", p, "flags"], lines, text_columns=(0, 7)
+    )
+
+
+def _is_half(entry: Entry) -> bool:
+    return entry.part is not None and entry.part.startswith("half-")

@@ -1,0 +1,238 @@
+"""Result files sorted into models and stages: a base model, and its training steps with the folds that got there."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from harness.report.schema import Scoring, StageName
+from harness.results import Provenance, Scored, find_scored
+
+SAME_PROGRESS = 0.05
+
+
+class Run(NamedTuple):
+    """One run folder under the name that the report calls it, and what was scored in it."""
+
+    name: str
+    folder: Path
+    scored: tuple[Scored, ...]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One set of weights and every results file that scored it."""
+
+    fold: int | None
+    scored: tuple[Scored, ...]
+
+    @property
+    def provenance(self) -> Provenance:
+        """Provenance of the first results file; weights, model and stage are the same in all of them."""
+        return self.scored[0].provenance
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Every task scored for these weights."""
+        return tuple(sorted(task for scored in self.scored for task in scored.provenance.tasks))
+
+    def scored_on(self, task: str) -> Scored | None:
+        """The results file that holds the task, if any."""
+        return next((scored for scored in self.scored if task in scored.provenance.tasks), None)
+
+
+@dataclass(frozen=True)
+class StageFiles:
+    """One model at one stage: the base model, or the checkpoints of all folds after as much training."""
+
+    run: Run
+    stage: StageName
+    step: int | None
+    epoch: float | None
+    checkpoints: tuple[Checkpoint, ...]
+
+    @property
+    def provenance(self) -> Provenance:
+        """Provenance of the first checkpoint: model, size and start token are the same in all of them."""
+        return self.checkpoints[0].provenance
+
+    @property
+    def folds(self) -> list[int]:
+        """Folds present, ascending; empty without cross-fitting."""
+        return [checkpoint.fold for checkpoint in self.checkpoints if checkpoint.fold is not None]
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Every task scored for at least one checkpoint."""
+        return tuple(sorted({task for checkpoint in self.checkpoints for task in checkpoint.tasks}))
+
+    def scorings(self) -> list[Scoring]:
+        """Where the numbers come from, for the report."""
+        return [
+            Scoring(
+                results=scored.file.relative_to(self.run.folder).as_posix(),
+                fold=checkpoint.fold,
+                pretrained=scored.provenance.pretrained,
+                checkpoint=scored.provenance.checkpoint,
+                weights_sha256=scored.provenance.weights_sha256,
+                dtype=scored.provenance.dtype,
+                data=dict(sorted(scored.provenance.tasks.items())),
+                shots={task: int(_of_task(scored, "n-shot", task) or 0) for task in sorted(scored.provenance.tasks)},
+                task_versions={
+                    task: str(version)
+                    for task in sorted(scored.provenance.tasks)
+                    if (version := _of_task(scored, "versions", task)) is not None
+                },
+                versions=dict(sorted(scored.provenance.versions.items())),
+                command=scored.provenance.command,
+                seconds=scored.provenance.seconds,
+            )
+            for checkpoint in self.checkpoints
+            for scored in checkpoint.scored
+        ]
+
+
+@dataclass(frozen=True)
+class Family:
+    """A base model, if it was scored, and its steps in order; all after the same start token."""
+
+    base: StageFiles | None
+    steps: tuple[StageFiles, ...]
+
+    @property
+    def stages(self) -> tuple[StageFiles, ...]:
+        """The base first, then the steps."""
+        return (*((self.base,) if self.base else ()), *self.steps)
+
+
+def find_runs(folders: Sequence[Path]) -> list[Run]:
+    """Every run folder with what was scored in it, named by its last path part (and the one before if that repeats).
+
+    Raises:
+        FileNotFoundError: a folder does not exist or holds nothing that was scored here; names it.
+        ValueError: a folder is named twice.
+    """
+    resolved = [folder.resolve() for folder in folders]
+    names = [folder.name for folder in resolved]
+    runs = []
+    for given, folder, name in zip(folders, resolved, names, strict=True):
+        if resolved.count(folder) > 1:
+            raise ValueError(f"{given}: the same run folder is named twice")
+        if not folder.is_dir():
+            raise FileNotFoundError(f"{given}: no such folder; name the output folder of a run")
+        scored = tuple(find_scored(folder))
+        if not scored:
+            raise FileNotFoundError(
+                f"{given}: nothing scored in this folder: no results_*.json written by `stereoscope eval` or "
+                "`stereoscope run` below it. Score a model first, or name the run's output folder"
+            )
+        runs.append(Run(f"{folder.parent.name}/{name}" if names.count(name) > 1 else name, folder, scored))
+    return runs
+
+
+def families(runs: Iterable[Run]) -> list[Family]:
+    """The models of all runs, smallest first, each with its base model and its steps in order.
+
+    Raises:
+        ValueError: two results files claim to be the same weights and task, or the same stage with other weights.
+    """
+    grouped: dict[tuple[str, str, str], tuple[Run, list[Scored]]] = {}
+    for run in runs:
+        for scored in run.scored:
+            provenance = scored.provenance
+            key = (run.name, provenance.model, provenance.started_after)
+            grouped.setdefault(key, (run, []))[1].append(scored)
+    built = [_family(run, scored) for run, scored in grouped.values()]
+    return sorted(built, key=lambda family: _order(family.stages[0]))
+
+
+def _order(stage: StageFiles) -> tuple[int, str, str, str]:
+    provenance = stage.provenance
+    return (provenance.parameters, provenance.model, stage.run.name, provenance.started_after)
+
+
+def _family(run: Run, scored: Sequence[Scored]) -> Family:
+    bases = [item for item in scored if item.provenance.stage == "base"]
+    base = StageFiles(run, "base", None, None, _checkpoints(bases)) if bases else None
+    steps = [
+        StageFiles(
+            run,
+            "step",
+            max((item.provenance.step for item in together if item.provenance.step is not None), default=None),
+            max((item.provenance.epoch for item in together if item.provenance.epoch is not None), default=None),
+            _checkpoints(together),
+        )
+        for together in _by_progress([item for item in scored if item.provenance.stage == "step"])
+    ]
+    return Family(base, tuple(sorted(steps, key=lambda stage: (stage.step or 0, stage.epoch or 0.0))))
+
+
+def _by_progress(scored: Sequence[Scored]) -> list[list[Scored]]:
+    """Bring the folds' checkpoints together: by step; by rank where folds took slightly unequal numbers of steps.
+
+    Folds hold unequal numbers of pairs, so the end of an epoch is step 75 in one and 76 in another.
+    """
+
+    def step(item: Scored) -> int:
+        return item.provenance.step or 0
+
+    steps_of_fold: dict[int | None, list[int]] = defaultdict(list)
+    for item in sorted(scored, key=step):
+        if step(item) not in steps_of_fold[item.provenance.fold]:
+            steps_of_fold[item.provenance.fold].append(step(item))
+    ranks = list(zip(*steps_of_fold.values(), strict=False))
+    by_rank = len({len(steps) for steps in steps_of_fold.values()}) == 1 and all(
+        max(rank) - min(rank) <= SAME_PROGRESS * max(rank) for rank in ranks
+    )
+    groups: dict[int, list[Scored]] = defaultdict(list)
+    for item in scored:
+        place = steps_of_fold[item.provenance.fold].index(step(item)) if by_rank else step(item)
+        groups[place].append(item)
+    return list(groups.values())
+
+
+def _checkpoints(scored: Iterable[Scored]) -> tuple[Checkpoint, ...]:
+    by_fold: dict[int | None, list[Scored]] = defaultdict(list)
+    for item in scored:
+        by_fold[item.provenance.fold].append(item)
+    if None in by_fold and len(by_fold) > 1:
+        files = ", ".join(str(item.file) for item in by_fold[None])
+        raise ValueError(f"{files}: no fold, but other checkpoints of the same step have one; report them apart")
+    for items in by_fold.values():
+        _check_same_weights(items)
+    return tuple(
+        Checkpoint(fold, tuple(sorted(items, key=lambda item: item.file)))
+        for fold, items in sorted(by_fold.items(), key=lambda pair: -1 if pair[0] is None else pair[0])
+    )
+
+
+def _check_same_weights(items: Sequence[Scored]) -> None:
+    first = items[0]
+    seen: dict[str, Path] = {}
+    for item in items:
+        if item.provenance.weights_sha256 != first.provenance.weights_sha256:
+            raise ValueError(
+                f"{first.file} and {item.file} are both {_called(item.provenance)} but scored different weights "
+                f"({first.provenance.weights_sha256[:12]} and {item.provenance.weights_sha256[:12]}): keep one, or "
+                "report the two runs from folders of their own"
+            )
+        for task in item.provenance.tasks:
+            if task in seen:
+                raise ValueError(
+                    f"{seen[task]} and {item.file} both hold {task} of {_called(item.provenance)}: keep one"
+                )
+            seen[task] = item.file
+
+
+def _of_task(scored: Scored, key: str, task: str) -> str | int | float | None:
+    """lm-eval's own note on a task, under one of the keys that its results file has for every task."""
+    noted: str | int | float | None = scored.results.get(key, {}).get(task)
+    return noted
+
+
+def _called(provenance: Provenance) -> str:
+    fold = "" if provenance.fold is None else f", fold {provenance.fold}"
+    return f"{provenance.model} {'base' if provenance.stage == 'base' else f'step {provenance.step}'}{fold}"

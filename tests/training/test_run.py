@@ -1,0 +1,191 @@
+"""Training as a user starts it: a process, flags and a config file, folders that survive a kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+ROOT = Path(__file__).resolve().parents[2]
+FLAGS = {
+    "objective": "balance",
+    "num_folds": 3,
+    "folds": 0,
+    "data_dir": "sample",
+    "per_device_train_batch_size": 8,
+    "learning_rate": 5e-3,
+    # Adam divides a gradient by its own size: with the default 1e-8, weights whose gradient is nothing but the rounding
+    # of a sum (taken in another order by two processes) move by 1e-3 in ten steps. 1e-6 leaves 1.4e-5.
+    "adam_epsilon": 1e-6,
+    "max_steps": 10,
+    "save_strategy": "steps",
+    "save_steps": 5,
+    "logging_steps": 1,
+    "disable_tqdm": True,
+}
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+
+
+def command(model: Path, output_dir: Path, *, processes: int = 1, **settings: object) -> list[str]:
+    launcher = (
+        ["-m", "accelerate.commands.launch", "--config_file", str(ROOT / "accelerate_configs" / "cpu_2proc.yaml")]
+        if processes == 2
+        else []
+    )
+    values = {**FLAGS, "model_name_or_path": model, "output_dir": output_dir, **settings}
+    flags = [word for key, value in values.items() for word in (f"--{key}", str(value))]
+    return [sys.executable, *launcher, "-m", "training", *flags]
+
+
+def train(arguments: Sequence[str], succeeds: bool = True) -> str:
+    outcome = subprocess.run(arguments, env=ENVIRONMENT, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (outcome.returncode == 0) == succeeds, outcome.stdout + outcome.stderr
+    return outcome.stdout + outcome.stderr
+
+
+def adapter(output_dir: Path, step: int = 10) -> dict[str, torch.Tensor]:
+    return load_file(output_dir / "fold-0" / f"checkpoint-{step}" / "adapter_model.safetensors")
+
+
+def largest_difference(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> float:
+    assert left.keys() == right.keys()
+    return max((left[name] - right[name]).abs().max().item() for name in left)
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output_dir = tmp_path_factory.mktemp("trained")
+    train(command(tiny_model, output_dir))
+    return output_dir
+
+
+def losses(output_dir: Path) -> list[float]:
+    state = json.loads((output_dir / "fold-0" / "checkpoint-10" / "trainer_state.json").read_text())
+    return [entry["loss"] for entry in state["log_history"] if "loss" in entry]
+
+
+def test_training_levels_the_pairs(trained: Path) -> None:
+    assert losses(trained)[-1] < 0.7 * losses(trained)[0]
+
+
+def test_checkpoints_are_sealed_and_hold_no_pickled_arguments(trained: Path) -> None:
+    for step in (5, 10):
+        names = {file.name for file in (trained / "fold-0" / f"checkpoint-{step}").iterdir()}
+        assert {"adapter_model.safetensors", "adapter_config.json", "manifest.json"} <= names
+        assert "training_args.bin" not in names
+    assert json.loads((trained / "fold-0" / "trained.json").read_text())["steps"] == 10
+
+
+def test_no_held_out_pair_is_trained_on(trained: Path) -> None:
+    split = json.loads((trained / "fold-0" / "split.json").read_text())
+    assert not set(split["train"]) & set(split["held_out"])
+    assert len(split["train"]) + len(split["held_out"]) == 90
+
+
+@pytest.mark.distributed
+def test_two_processes_give_the_adapter_of_one(tiny_model: Path, trained: Path, tmp_path: Path) -> None:
+    train(command(tiny_model, tmp_path, processes=2, per_device_train_batch_size=4))
+    assert largest_difference(adapter(trained), adapter(tmp_path)) < 5e-5
+    assert losses(tmp_path) == pytest.approx(losses(trained), abs=1e-5)
+
+
+def test_accumulated_steps_give_the_adapter_of_one_batch(tiny_model: Path, trained: Path, tmp_path: Path) -> None:
+    train(command(tiny_model, tmp_path, per_device_train_batch_size=2, gradient_accumulation_steps=4))
+    assert largest_difference(adapter(trained), adapter(tmp_path)) < 5e-5
+
+
+def test_a_killed_run_goes_on_to_the_same_adapter(tiny_model: Path, trained: Path, tmp_path: Path) -> None:
+    process = subprocess.Popen(command(tiny_model, tmp_path), env=ENVIRONMENT, cwd=ROOT, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "fold-0" / "checkpoint-5").is_dir() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert (tmp_path / "fold-0" / "checkpoint-5" / "manifest.json").is_file()
+    again = train(command(tiny_model, tmp_path))
+    assert "resuming from checkpoint-" in again or "finished earlier" in again
+    assert largest_difference(adapter(trained), adapter(tmp_path)) < 1e-6
+    assert "finished earlier, skipped" in train(command(tiny_model, tmp_path))
+
+
+def test_a_damaged_checkpoint_is_passed_over(tiny_model: Path, trained: Path, tmp_path: Path) -> None:
+    train(command(tiny_model, tmp_path))
+    (tmp_path / "fold-0" / "trained.json").unlink()
+    weights = tmp_path / "fold-0" / "checkpoint-10" / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    output = train(command(tiny_model, tmp_path))
+    assert "damaged, skipped" in output
+    assert "resuming from checkpoint-5" in output
+    assert largest_difference(adapter(trained), adapter(tmp_path)) < 1e-6
+
+
+def test_another_runs_folder_is_refused(tiny_model: Path, trained: Path) -> None:
+    output = train(command(tiny_model, trained, learning_rate=1e-3), succeeds=False)
+    assert "belongs to another run: learning_rate differ" in output
+
+
+@pytest.mark.parametrize("objective", ["anti", "both"])
+def test_language_modelling_objectives_lower_their_loss(tiny_model: Path, tmp_path: Path, objective: str) -> None:
+    train(command(tiny_model, tmp_path, objective=objective))
+    assert losses(tmp_path)[-1] < losses(tmp_path)[0]
+
+
+def test_full_fine_tuning_writes_a_plain_model(tiny_model: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    train(command(tiny_model, tmp_path, full=True, learning_rate=1e-3))
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "fold-0" / "checkpoint-10")
+    assert sum(weight.numel() for weight in model.parameters()) > 10_000
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tiny_model: Path, tmp_path: Path) -> None:
+    output = train(command(tiny_model, tmp_path, learning_rate=1e30, save_steps=1, max_grad_norm=0), succeeds=False)
+    assert "loss is not finite at step" in output
+    assert not (tmp_path / "fold-0" / "trained.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("learning_rat: 1", "line 2: unknown key 'learning_rat'"),
+        ("learning_rate: fast", "line 2: argument --learning_rate"),
+        ("objective: unbias", "line 2: argument --objective"),
+    ],
+)
+def test_a_wrong_key_or_value_of_the_config_names_its_line(tmp_path: Path, line: str, message: str) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(f"num_folds: 2\n{line}\n")
+    output = train([sys.executable, "-m", "training", "--config", str(config)], succeeds=False)
+    assert message in output
+
+
+def test_a_flag_wins_over_the_config_file(tiny_model: Path, tmp_path: Path) -> None:
+    from training.config import parse
+
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump({"model_name_or_path": str(tiny_model), "learning_rate": 1e-3, "num_folds": 4}))
+    ours, theirs = parse(["--config", str(config), "--output_dir", str(tmp_path), "--num_folds", "7"])
+    assert (ours.num_folds, theirs.learning_rate) == (7, 1e-3)
+
+
+def test_fewer_pairs_than_a_step_takes_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    output = train(command(tiny_model, tmp_path, per_device_train_batch_size=500), succeeds=False)
+    assert "60 pairs to train on, but a step takes 500" in output
+
+
+def test_a_launcher_whose_processes_do_not_find_each_other_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    from training.trainer import require_processes
+
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(RuntimeError, match="started 2 processes, but 1 work together"):
+        require_processes(1)
