@@ -51,13 +51,24 @@ def run(
 def report(
     run_dirs: Annotated[list[Path], typer.Argument(help="Folders of runs, or of `stereoscope eval` results.")],
     output_dir: Annotated[
-        Path | None, typer.Option("--output_dir", help="Where to write; default: report/ in the first folder.")
+        Path | None, typer.Option("--output_dir", help="Where to write; default: report/ in the only run folder.")
     ] = None,
+    halves: Annotated[bool, typer.Option("--halves", help="StereoSet by two fixed halves of its terms too.")] = False,
 ) -> None:
     """Rebuild report.json, leaderboards and plots from result files alone; loads no model."""
     from harness.report.build import build_report
 
-    _show(build_report(run_dirs, output_dir))
+    _show(build_report(run_dirs, output_dir, halves=halves))
+
+
+@app.command(hidden=True)
+def score(job: Annotated[Path, typer.Argument(help="Job file of a run's scoring stage.")]) -> None:
+    """Score a base and its checkpoints; `stereoscope run` starts this, under accelerate where it says so."""
+    from harness.orphans import exit_with_run
+    from harness.scoring import run_job
+
+    exit_with_run()
+    run_job(job)
 
 
 @app.command()

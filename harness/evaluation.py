@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from harness.metrics.benchmarks import BENCHMARKS
 from harness.results import PROVENANCE_KEY, Provenance, TaskData, atomic_write
-from harness.task_files import task_manager
+from harness.task_files import select
 
 if TYPE_CHECKING:
     from harness.models.causal import CausalLM
@@ -24,6 +24,13 @@ VERSIONED = ("lm-stereoscope", "lm-eval", "transformers", "torch", "peft", "acce
 Results = dict[str, Any]
 
 
+def main(argv: Sequence[str]) -> None:
+    """`stereoscope eval`."""
+    from harness.eval_command import run
+
+    run(argv)
+
+
 def score(
     lm: CausalLM,
     tasks: Sequence[str],
@@ -31,12 +38,13 @@ def score(
     *,
     model: str,
     metadata: Mapping[str, Any] | None = None,
-    limit: float | None = None,
+    limits: Mapping[str, int] | None = None,
     stage: Literal["base", "step"] = "base",
     step: int | None = None,
     epoch: float | None = None,
     fold: int | None = None,
     checkpoint: str | None = None,
+    inputs_sha256: str = "",
     command: str | None = None,
 ) -> Results | None:
     """Score the model as it is loaded now, its adapter included, and write the results and samples into `folder`.
@@ -45,8 +53,9 @@ def score(
         tasks: task or group names.
         model: the name that reports call it by.
         metadata: for the tasks' readers, over what they are told of the model anyway: `data_dir`, `permutations`, ...
-        limit: documents a task, for trying things out.
+        limits: how many of a task's documents to score, the first ones; all of those of tasks that it does not name.
         stage: with `step`, `epoch`, `fold` and `checkpoint`: where in training the weights are from.
+        inputs_sha256: what decided the scores, for whoever asks later whether they are up to date.
         command: what was called; by default this process's arguments.
 
     Returns:
@@ -54,7 +63,8 @@ def score(
     """
     started = time.monotonic()
     metadata = {**lm.task_metadata, **(metadata or {})}
-    results = evaluate(lm, tasks, metadata, limit=limit)
+    samples = {task: list(range(count)) for task, count in (limits or {}).items() if task in tasks}
+    results = evaluate(lm, tasks, metadata, samples=samples or None)
     if results is None:
         return None
     provenance = Provenance(
@@ -67,6 +77,7 @@ def score(
         epoch=epoch,
         fold=fold,
         checkpoint=checkpoint,
+        inputs_sha256=inputs_sha256,
         **scoring_conditions(lm, results),
         command=command or " ".join(sys.argv),
         seconds=round(time.monotonic() - started, 3),
@@ -98,15 +109,15 @@ def evaluate(
     limit = options.get("limit")
     if limit is not None and 1 <= limit < lm.world_size:
         raise ValueError(f"limit={limit:g} documents cannot be shared out over {lm.world_size} processes")
+    selection = select(tasks, metadata, include_path)
     tracker = EvaluationTracker()
     results: Results | None = simple_evaluate(
         lm,
         **{"model_args": {name: metadata[name] for name in ("pretrained", "peft") if name in metadata}, **options},
-        tasks=list(tasks),
-        task_manager=task_manager(tasks, metadata, include_path),
+        tasks=selection.names,
+        task_manager=selection.manager,
         evaluation_tracker=tracker,
         log_samples=True,
-        bootstrap_iters=0,
     )
     if results is None:
         return None

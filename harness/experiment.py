@@ -12,22 +12,24 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from harness.data.sources import find
+from harness.data.sources import SOURCES, find
 from harness.experiment_file import Experiment, ModelEntry, load
 from harness.files import atomic_write
 from harness.orphans import only_run
 from harness.results import find_scored
+from harness.scoring import Job, JobTarget, write_job
 from harness.weights import require_safe_weights, weights_sha256
 
 log = logging.getLogger(__name__)
 
 EXPERIMENT_FILE = "experiment.json"
-MAY_CHANGE = ("tasks", "scoring")
+MAY_CHANGE = ("tasks", "scoring", "halves")
 """Parts of an experiment that a run may be continued with after a change: scores carry their own digests."""
 
 
@@ -64,67 +66,86 @@ def run(path: Path, output_dir: Path | None = None, dry_run: bool = False) -> Pa
             _launch(f"[{number}/{len(stages) + 1}] {stage.name}", stage, environment)
         from harness.report.build import build_report
 
-        report = build_report([folder], folder / "report")
+        report = build_report([folder], folder / "report", halves=experiment.halves)
         log.info("[%d/%d] report: %s", len(stages) + 1, len(stages) + 1, report)
     return report
 
 
 def _stages(experiment: Experiment, model: ModelEntry, folder: Path) -> Iterator[Stage]:
     home = folder / model.name
-    base = [Target(home / "scores" / "base", None, None, experiment.tasks)]
-    yield _score_stage(f"score {model.name}", experiment, model, home / "score-base.json", lambda: base)
+    base = partial(_base_targets, experiment, model, home)
+    checkpoints = partial(_checkpoint_targets, experiment, model, home)
+    yield _score_stage(f"score {model.name}", experiment, model, home / "score-base.json", base)
     yield _train_stage(experiment, model, home)
-    yield _score_stage(
-        f"score checkpoints of {model.name}",
-        experiment,
-        model,
-        home / "score-checkpoints.json",
-        lambda: _checkpoint_targets(experiment, home),
-    )
+    yield _score_stage(f"score checkpoints of {model.name}", experiment, model, home / "score-steps.json", checkpoints)
 
 
-@dataclass(frozen=True)
-class Target:
-    """A checkpoint, or the base where it is None, to be scored into `folder`."""
-
-    folder: Path
-    checkpoint: Path | None
-    epoch: float | None
-    tasks: tuple[str, ...]
+def _base_targets(experiment: Experiment, model: ModelEntry, home: Path) -> list[JobTarget]:
+    return [_target(experiment, model, home / "scores" / "base", experiment.tasks)]
 
 
-def _checkpoint_targets(experiment: Experiment, home: Path) -> list[Target]:
-    tasks = tuple("crows_pairs_heldout" if task == "crows_pairs" else task for task in experiment.tasks)
+def _checkpoint_targets(experiment: Experiment, model: ModelEntry, home: Path) -> list[JobTarget]:
     targets = []
     for trained in sorted((home / "training").glob("fold-*/trained.json")):
         fold = trained.parent
-        if not json.loads((fold / "split.json").read_text(encoding="utf-8"))["held_out"]:
-            # Trained on every pair: nothing is held out, and all other tasks can still be scored.
-            tasks = tuple(task for task in tasks if task != "crows_pairs_heldout")
+        split = json.loads((fold / "split.json").read_text(encoding="utf-8"))
+        held_out = ("crows_pairs_heldout",) if split["held_out"] else ()
+        tasks = tuple(name for task in experiment.tasks for name in (held_out if task == "crows_pairs" else (task,)))
         for name, epoch in json.loads(trained.read_text(encoding="utf-8"))["checkpoints"].items():
-            targets.append(Target(home / "scores" / fold.name / name, fold / name, epoch, tasks))
+            folder = home / "scores" / fold.name / name
+            targets.append(_target(experiment, model, folder, tasks, fold / name, epoch, split["fold"]))
     return targets
 
 
+def _target(
+    experiment: Experiment,
+    model: ModelEntry,
+    folder: Path,
+    tasks: tuple[str, ...],
+    checkpoint: Path | None = None,
+    epoch: float | None = None,
+    fold: int | None = None,
+) -> JobTarget:
+    """A scoring target, with a digest of everything that decides its scores."""
+    local = Path(model.pretrained).is_dir()
+    decides = {
+        "pretrained": weights_sha256(Path(model.pretrained)) if local else model.pretrained,
+        "checkpoint": None if checkpoint is None else weights_sha256(checkpoint),
+        "tasks": tasks,
+        "model_args": {key: str(value) for key, value in _model_args(experiment, model).items() if key != "device"},
+        "data": [find(name, experiment.data_dir).sha256 for name in SOURCES],
+        "limits": experiment.scoring.limits,
+    }
+    return JobTarget(
+        folder=folder,
+        checkpoint=checkpoint,
+        step=None if checkpoint is None else int(checkpoint.name.removeprefix("checkpoint-")),
+        epoch=epoch,
+        fold=fold,
+        tasks=tasks,
+        inputs_sha256=hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest(),
+    )
+
+
 def _score_stage(
-    name: str, experiment: Experiment, model: ModelEntry, job: Path, targets: Callable[[], list[Target]]
+    name: str, experiment: Experiment, model: ModelEntry, file: Path, targets: Callable[[], list[JobTarget]]
 ) -> Stage:
-    def pending() -> list[dict[str, Any]]:
-        entries = [_entry(experiment, model, target) for target in targets()]
-        return [entry for entry in entries if not _is_scored(Path(entry["folder"]), entry["inputs_sha256"])]
+    def pending() -> list[JobTarget]:
+        return [target for target in targets() if not _is_scored(target)]
 
     def prepare() -> None:
-        content = {
-            "model": model.name,
-            "pretrained": model.pretrained,
-            "model_args": _model_args(experiment, model),
-            "data_dir": experiment.data_dir,
-            "limit": experiment.scoring.limit,
-            "targets": pending(),
-        }
-        atomic_write(job, json.dumps(content, indent=1) + "\n")
+        job = Job(
+            model=model.name,
+            pretrained=model.pretrained,
+            model_args=_model_args(experiment, model),
+            data_dir=experiment.data_dir,
+            limits=experiment.scoring.limits,
+            command=f"stereoscope run {experiment.name}",
+            targets=tuple(pending()),
+        )
+        write_job(file, job)
 
-    command = (*_launcher(experiment.scoring.accelerate_config), "-m", "harness", "score", str(job))
+    command = (*_launcher(experiment.scoring.accelerate_config), "-m", "harness", "score", str(file))
     return Stage(name, command, lambda: bool(targets()) and not pending(), prepare)
 
 
@@ -166,28 +187,8 @@ def _model_args(experiment: Experiment, model: ModelEntry) -> dict[str, Any]:
     return {**common, **device, **start, **model.model_args}
 
 
-def _entry(experiment: Experiment, model: ModelEntry, target: Target) -> dict[str, Any]:
-    """What the scoring process needs of a target, and a digest of everything that decides its scores."""
-    local = Path(model.pretrained).is_dir()
-    decides = {
-        "pretrained": weights_sha256(Path(model.pretrained)) if local else model.pretrained,
-        "checkpoint": None if target.checkpoint is None else weights_sha256(target.checkpoint),
-        "tasks": target.tasks,
-        "model_args": {key: str(value) for key, value in _model_args(experiment, model).items() if key != "device"},
-        "data": [find(name, experiment.data_dir).sha256 for name in ("crows_pairs", "stereoset", "wikitext2")],
-        "limit": experiment.scoring.limit,
-    }
-    return {
-        "folder": str(target.folder),
-        "checkpoint": None if target.checkpoint is None else str(target.checkpoint),
-        "epoch": target.epoch,
-        "tasks": target.tasks,
-        "inputs_sha256": hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest(),
-    }
-
-
-def _is_scored(folder: Path, inputs_sha256: str) -> bool:
-    return any(scored.provenance.inputs_sha256 == inputs_sha256 for scored in find_scored(folder))
+def _is_scored(target: JobTarget) -> bool:
+    return any(scored.provenance.inputs_sha256 == target.inputs_sha256 for scored in find_scored(target.folder))
 
 
 def _launch(title: str, stage: Stage, environment: dict[str, str]) -> None:

@@ -39,18 +39,19 @@ class ModelEntry(_Strict):
 
 
 class Scoring(_Strict):
-    """How models are scored; `accelerate_config` shares the documents out over several processes."""
+    """How models are scored. `limits` is documents a task, the first ones, where all would take too long."""
 
     dtype: str = "float32"
     batch_size: int | str = "auto"
     device: str | None = None
     accelerate_config: Path | None = None
-    limit: int | None = Field(default=None, ge=1)
+    limits: dict[str, Annotated[int, Field(ge=2)]] = Field(default_factory=dict)
 
 
 class Experiment(_Strict):
     """Score each model, fine-tune it, score every checkpoint with the same tasks, report.
 
+    `halves` also reports StereoSet by two fixed halves of its terms: settings chosen on one are checked on the other.
     `training` holds `accelerate_config` and the settings of `python -m training`. The task `crows_pairs` becomes
     `crows_pairs_heldout` for a checkpoint. Paths are relative to the working folder.
     """
@@ -59,6 +60,7 @@ class Experiment(_Strict):
     models: tuple[ModelEntry, ...] = Field(min_length=1)
     tasks: tuple[str, ...] = Field(min_length=1)
     data_dir: str | None = None
+    halves: bool = False
     scoring: Scoring = Scoring()
     training: dict[str, Any] = Field(default_factory=dict)
 

@@ -65,10 +65,13 @@ def metric_list(
     ]
 
 
-def row_values(metrics: Sequence[Mapping[str, Any]], value: Sequence[Any], part: str | None) -> dict[str, Any]:
+def row_values(
+    metrics: Sequence[Mapping[str, Any]], value: Sequence[Any], part: str = "", parts: Sequence[str] = ()
+) -> dict[str, Any]:
     """What `process_results` returns for one row: `value`, the same object under every key; None under other parts."""
+    others = {name for name in parts if name != part}
     keys = [str(metric["metric"]) for metric in metrics]
-    return {key: value if key.partition("/")[2] in ("", part) else None for key in keys}
+    return {key: None if key.partition("/")[2] in others else value for key in keys}
 
 
 def by_bias_type(records: Sequence[Typed], bias_types: Sequence[str]) -> dict[str, list[Typed]]:

@@ -75,7 +75,7 @@ def record(sample: Mapping[str, Any]) -> PairScore:
 def process_results(doc: Mapping[str, Any], results: Sequence[Any]) -> dict[str, Any]:
     """lm-eval's values of one row."""
     score = _score(doc, results)
-    return row_values(METRIC_LIST, list(score), score.bias_type)
+    return row_values(METRIC_LIST, list(score), score.bias_type, BIAS_TYPES)
 
 
 def table(records: Sequence[PairScore]) -> ClusterTable:

@@ -57,7 +57,7 @@ def record(sample: Mapping[str, Any]) -> OptionScores:
 def process_results(doc: Mapping[str, Any], results: Sequence[Any]) -> dict[str, Any]:
     """lm-eval's values of one row."""
     scores = _scores(doc, results)
-    return row_values(METRIC_LIST, list(scores), scores.bias_type)
+    return row_values(METRIC_LIST, list(scores), scores.bias_type, BIAS_TYPES)
 
 
 def table(records: Sequence[OptionScores]) -> ClusterTable:

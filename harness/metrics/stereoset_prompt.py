@@ -168,7 +168,7 @@ def _answer(doc: Mapping[str, Any], logprobs: Sequence[float] | None, choice: st
 
 
 def _row_values(answer: Answer) -> dict[str, Any]:
-    return row_values(METRIC_LIST, list(answer), answer.bias_type)
+    return row_values(METRIC_LIST, list(answer), answer.bias_type, BIAS_TYPES)
 
 
 def _outcome(answers: Sequence[Answer]) -> dict[str, float]:

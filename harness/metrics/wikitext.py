@@ -31,7 +31,7 @@ def record(sample: Mapping[str, Any]) -> DocumentScore:
 
 def process_results(doc: Mapping[str, Any], results: Sequence[Any]) -> dict[str, Any]:
     """lm-eval's values of one row."""
-    return row_values(METRIC_LIST, list(_score(doc, results)), None)
+    return row_values(METRIC_LIST, list(_score(doc, results)))
 
 
 def table(records: Sequence[DocumentScore]) -> ClusterTable:

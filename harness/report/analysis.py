@@ -20,8 +20,8 @@ from harness.report.scores import (
     WHOLE_SET,
     Records,
     TaskScores,
-    held_out_pairs,
     matched_base,
+    pair_ids,
     read_stage,
     restricted,
     term_half,
@@ -65,9 +65,9 @@ def _family_entries(family: Family, halves: bool) -> Iterable[tuple[StageFiles, 
     base = read_stage(family.base) if family.base else {}
     steps = [(stage, read_stage(stage)) for stage in family.steps]
     # The base's held-out score stands beside the steps' only if all of them held out the same pairs.
-    pools = {held_out_pairs(scores[HELD_OUT]) for _, scores in steps if HELD_OUT in scores}
-    if WHOLE_SET in base and len(pools) == 1:
-        base[HELD_OUT] = restricted(base[WHOLE_SET], pools.pop())
+    pools = {pair_ids(scores[HELD_OUT]) for _, scores in steps if HELD_OUT in scores}
+    if WHOLE_SET in base and len(pools) == 1 and (pool := pools.pop()) <= pair_ids(base[WHOLE_SET]):
+        base[HELD_OUT] = restricted(base[WHOLE_SET], pool)
     if family.base:
         yield family.base, [entry for scores in base.values() for entry in _entries(family.base, scores, None, halves)]
     for stage, found in steps:

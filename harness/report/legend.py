@@ -65,7 +65,7 @@ FLAGS: dict[Flag, str] = {
 
 INTERVALS = (
     f"{LEVEL:.0%} percentile bootstrap over {RESAMPLES:,} resamples of whole clusters: target terms for StereoSet, "
-    "annotators for CrowS-Pairs, documents for WikiText-2. Cross-fitted checkpoints and the base model are resampled "
+    "writers for CrowS-Pairs, documents for WikiText-2. Cross-fitted checkpoints and the base model are resampled "
     "together, so folds count the same items once. No interval with fewer than two clusters, or where more than "
     f"{1 - DEFINED_SHARE:.0%} of the resamples leave the metric undefined."
 )

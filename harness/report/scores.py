@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +12,8 @@ from typing import Any, Literal, TypeAlias
 from harness.metrics.benchmarks import BENCHMARKS, Benchmark
 from harness.report.stages import Checkpoint, StageFiles
 from harness.results import TaskData
+
+log = logging.getLogger(__name__)
 
 Records: TypeAlias = Sequence[Any]
 
@@ -58,16 +61,12 @@ def read_stage(stage: StageFiles) -> dict[str, TaskScores]:
 
 
 def matched_base(step: TaskScores, base: dict[str, TaskScores]) -> TaskScores | None:
-    """The base model's records of exactly the step's items; None if it was not scored on the task.
+    """The base model's records of exactly the step's items; None if it was not scored on them.
 
     Raises:
         ValueError: the base was scored on other data or other items, so that no comparison means anything.
     """
-    if step.task == HELD_OUT:
-        whole = base.get(WHOLE_SET)
-        matched = None if whole is None else restricted(whole, held_out_pairs(step))
-    else:
-        matched = base.get(step.task)
+    matched = base.get(WHOLE_SET) if step.task == HELD_OUT else base.get(step.task)
     if matched is None:
         return None
     digests = [{data.sha256 for data in scores.data} for scores in (matched, step)]
@@ -76,12 +75,22 @@ def matched_base(step: TaskScores, base: dict[str, TaskScores]) -> TaskScores | 
             f"{step.task}: the base model was scored on data {_short(digests[0])} and a step on {_short(digests[1])}; "
             "score both on the same file"
         )
+    if step.task == HELD_OUT:
+        matched = restricted(matched, pair_ids(step))
+        if missing := len(pair_ids(step) - pair_ids(matched)):
+            log.warning(
+                "%s: the base model was not scored on %d of a step's held-out pairs, so the two are not compared; "
+                "score its crows_pairs without a limit",
+                step.task,
+                missing,
+            )
+            return None
     _check_same_items(step.task, "the base model", matched.records[0], "a step", step.records[0], step.benchmark)
     return matched
 
 
-def held_out_pairs(scores: TaskScores) -> frozenset[str]:
-    """The pairs that a stage scored unseen, over all folds."""
+def pair_ids(scores: TaskScores) -> frozenset[str]:
+    """The CrowS-Pairs that a stage scored, over all folds where these are joined."""
     return frozenset(scores.benchmark.item_key(record) for record in scores.records[0])
 
 

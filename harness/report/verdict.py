@@ -35,7 +35,7 @@ def _by_size(index: Index, families: Sequence[Sequence[Stage]]) -> list[str]:
 def _of_model(index: Index, stages: Sequence[Stage]) -> str:
     last = stages[-1]
     if last.stage == "base":
-        return f"{index.name(last)} was scored but not trained: there is nothing to compare with. {_base(index, last)}".strip()
+        return f"{index.name(last)} was scored but not trained, so there is no change to report.{_base(index, last)}"
     stereotype = index.entry(last, index.stereoset_task(), "ss")
     crows_task = index.crows_task(last)
     crows = index.entry(last, crows_task, "crows_score")
@@ -125,11 +125,11 @@ def _caveats(index: Index, last: Stage) -> list[str]:
 
 def _base(index: Index, stage: Stage) -> str:
     found = [
-        (index.entry(stage, index.stereoset_task(), "ss"), "Its StereoSet stereotype score is"),
-        (index.entry(stage, index.crows_task(stage), "crows_score"), "its CrowS score is"),
+        (index.entry(stage, index.stereoset_task(), "ss"), "StereoSet's stereotype score is"),
+        (index.entry(stage, index.crows_task(stage), "crows_score"), "the CrowS score is"),
     ]
     told = [f"{text} {entry.value:.1f}" for entry, text in found if entry and entry.value is not None]
-    return f"{', '.join(told)} (50 means no preference)." if told else ""
+    return f" {', '.join(told)} (50 means no preference)." if told else ""
 
 
 def _progress(stage: Stage) -> str:

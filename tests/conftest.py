@@ -1,0 +1,24 @@
+"""Small models that several test folders share; no test may reach for the hub or for more than one core."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import tiny_models
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def byte_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Llama of two small layers with random weights, one token a byte, a window of 256 tokens."""
+    return tiny_models.byte_llama(tmp_path_factory.mktemp("byte_llama"))
+
+
+@pytest.fixture(scope="session")
+def other_byte_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another model of the same shape."""
+    return tiny_models.byte_llama(tmp_path_factory.mktemp("other_byte_llama"), seed=1)

@@ -1,0 +1,99 @@
+"""Result files find their model and step, and contradictions between files are named rather than averaged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from result_files import Scores, crows, step_provenance, stereoset, wikitext, write
+
+from harness.report.stages import Family, families, find_runs
+
+
+def family_of(folder: Path) -> Family:
+    (family,) = families(find_runs([folder]))
+    return family
+
+
+def write_folds(folder: Path, steps: dict[int, list[int]]) -> None:
+    """`steps` maps a fold to the steps of its checkpoints."""
+    for fold, taken in steps.items():
+        for step in taken:
+            scores = Scores({"wikitext2": wikitext(20)}, provenance=step_provenance(step, fold))
+            write(folder / f"fold-{fold}" / f"step-{step}", scores)
+
+
+def steps_of(folder: Path) -> list[tuple[int | None, list[int]]]:
+    return [(stage.step, stage.folds) for stage in family_of(folder).steps]
+
+
+def test_folds_are_brought_together_by_step(tmp_path: Path) -> None:
+    write_folds(tmp_path, {0: [10, 20], 1: [10, 20]})
+    assert steps_of(tmp_path) == [(10, [0, 1]), (20, [0, 1])]
+
+
+def test_folds_of_slightly_unequal_length_are_brought_together_by_rank(tmp_path: Path) -> None:
+    write_folds(tmp_path, {0: [75, 150], 1: [76, 152], 2: [74, 149]})
+    assert steps_of(tmp_path) == [(76, [0, 1, 2]), (152, [0, 1, 2])]
+
+
+def test_a_fold_that_is_not_done_yet_is_not_mixed_with_later_steps(tmp_path: Path) -> None:
+    write_folds(tmp_path, {0: [10, 20], 1: [10]})
+    assert steps_of(tmp_path) == [(10, [0, 1]), (20, [0])]
+    write_folds(tmp_path / "other", {0: [10], 1: [20]})
+    assert (20, [1]) in steps_of(tmp_path / "other")
+
+
+def test_tasks_of_the_same_weights_may_lie_in_several_files(tmp_path: Path) -> None:
+    write(tmp_path / "a", Scores({"crows_pairs": crows(28, 4)}))
+    write(tmp_path / "b", Scores({"stereoset_intrasentence": stereoset([2] * 12)}))
+    base = family_of(tmp_path).base
+    assert base is not None
+    assert base.tasks == ("crows_pairs", "stereoset_intrasentence")
+    assert [scoring.results.split("/")[0] for scoring in base.scorings()] == ["a", "b"]
+
+
+def test_the_same_task_twice_names_both_files(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write(tmp_path / name, Scores({"crows_pairs": crows(28, 4)}))
+    with pytest.raises(
+        ValueError, match=r"a/results_.*b/results_.* both hold crows_pairs of tiny-model base: keep one"
+    ):
+        family_of(tmp_path)
+
+
+def test_other_weights_under_the_same_name_name_both_files(tmp_path: Path) -> None:
+    write(tmp_path / "a", Scores({"crows_pairs": crows(28, 4)}))
+    other: dict[str, Any] = {"weights_sha256": "d" * 64}
+    write(tmp_path / "b", Scores({"wikitext2": wikitext(20)}, provenance=other))
+    with pytest.raises(
+        ValueError, match=r"a/results_.*b/results_.*different weights \(bbbbbbbbbbbb and dddddddddddd\)"
+    ):
+        family_of(tmp_path)
+
+
+def test_a_step_with_and_without_a_fold_is_refused(tmp_path: Path) -> None:
+    write_folds(tmp_path, {0: [10]})
+    write(tmp_path / "x", Scores({"crows_pairs": crows(1, 1)}, provenance=step_provenance(10, None)))
+    with pytest.raises(ValueError, match="no fold, but other checkpoints of the same step have one"):
+        family_of(tmp_path)
+
+
+def test_runs_of_the_same_name_are_told_apart(tmp_path: Path) -> None:
+    folders = [tmp_path / name / "run" for name in ("first", "second")]
+    for folder in folders:
+        write(folder, Scores({"crows_pairs": crows(28, 4)}))
+    assert [run.name for run in find_runs(folders)] == ["first/run", "second/run"]
+    assert [run.name for run in find_runs(folders[:1])] == ["run"]
+
+
+def test_a_folder_named_twice_missing_or_empty_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "run", Scores({"crows_pairs": crows(28, 4)}))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="run: the same run folder is named twice"):
+        find_runs([tmp_path / "run", tmp_path / "empty" / ".." / "run"])
+    with pytest.raises(FileNotFoundError, match="absent: no such folder"):
+        find_runs([tmp_path / "absent"])
+    with pytest.raises(FileNotFoundError, match="empty: nothing scored in this folder"):
+        find_runs([tmp_path / "empty"])
