@@ -92,7 +92,9 @@ def _show(folder: Path) -> None:
 
 def main() -> None:
     """Run the command line; what the user can mend is one message, anything else keeps its traceback."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    # A line a stage from us; of the libraries, what they warn of.
+    logging.getLogger("harness").setLevel(logging.INFO)
     try:
         app()
     except (ValueError, FileNotFoundError, RuntimeError, FloatingPointError) as error:

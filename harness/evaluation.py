@@ -63,8 +63,7 @@ def score(
     """
     started = time.monotonic()
     metadata = {**lm.task_metadata, **(metadata or {})}
-    samples = {task: list(range(count)) for task, count in (limits or {}).items() if task in tasks}
-    results = evaluate(lm, tasks, metadata, samples=samples or None)
+    results = evaluate(lm, tasks, metadata, limits=limits)
     if results is None:
         return None
     provenance = Provenance(
@@ -87,7 +86,12 @@ def score(
 
 
 def evaluate(
-    lm: Any, tasks: Sequence[str], metadata: Mapping[str, Any], include_path: str | None = None, **options: Any
+    lm: Any,
+    tasks: Sequence[str],
+    metadata: Mapping[str, Any],
+    include_path: str | None = None,
+    limits: Mapping[str, int] | None = None,
+    **options: Any,
 ) -> Results | None:
     """lm-eval's `simple_evaluate` on a loaded model with this project's tasks, pooled scores added.
 
@@ -95,6 +99,8 @@ def evaluate(
         lm: any of lm-eval's models.
         tasks: task or group names.
         metadata: for the tasks' readers: what tokenizer, which data, ...
+        include_path: a folder of further task YAMLs.
+        limits: how many of a task's documents to score, the first ones, by task name.
         options: further arguments of `simple_evaluate`.
 
     Returns:
@@ -106,16 +112,24 @@ def evaluate(
     from lm_eval import simple_evaluate
     from lm_eval.loggers import EvaluationTracker
 
-    limit = options.get("limit")
-    if limit is not None and 1 <= limit < lm.world_size:
-        raise ValueError(f"limit={limit:g} documents cannot be shared out over {lm.world_size} processes")
-    selection = select(tasks, metadata, include_path)
+    manager, names = select(tasks, metadata, include_path)
+    loaded = manager.load(names)
+    if limits:
+        # lm-eval has one limit for all tasks, and takes lists of documents a task instead; it refuses too long ones.
+        options["samples"] = {
+            name: list(range(min(limits[name], len(task.eval_docs))))
+            for name, task in loaded["tasks"].items()
+            if name in limits
+        }
+    for name, task in loaded["tasks"].items():
+        _require_documents(name, task, lm.world_size, options.get("limit"), options.get("samples"))
+    children = {child for members in loaded["group_map"].values() for child in members}
     tracker = EvaluationTracker()
     results: Results | None = simple_evaluate(
         lm,
         **{"model_args": {name: metadata[name] for name in ("pretrained", "peft") if name in metadata}, **options},
-        tasks=selection.names,
-        task_manager=selection.manager,
+        tasks=[item for name, item in (loaded["tasks"] | loaded["groups"]).items() if name not in children],
+        task_manager=manager,
         evaluation_tracker=tracker,
         log_samples=True,
     )
@@ -129,6 +143,18 @@ def evaluate(
     if not options.get("predict_only"):
         _add_pooled(results)
     return results
+
+
+def _require_documents(
+    name: str, task: Any, processes: int, limit: float | None, samples: Mapping[str, Sequence[int]] | None
+) -> None:
+    """A process left without a document would end with an error of its own while the others wait for it."""
+    from lm_eval.evaluator_utils import get_sample_size
+
+    listed = (samples or {}).get(name)
+    count = min(len(task.eval_docs), get_sample_size(task, limit) or sys.maxsize) if listed is None else len(listed)
+    if count < processes:
+        raise ValueError(f"{name}: {count} documents cannot be shared out over {processes} processes")
 
 
 def scoring_conditions(lm: Any, results: Results) -> dict[str, Any]:

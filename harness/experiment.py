@@ -19,11 +19,13 @@ from typing import Any
 import yaml
 
 from harness.data.sources import SOURCES, find
+from harness.data.tokens import refuse_unless_causal
 from harness.experiment_file import Experiment, ModelEntry, load
 from harness.files import atomic_write
 from harness.orphans import only_run
 from harness.results import find_scored
 from harness.scoring import Job, JobTarget, write_job
+from harness.task_files import select
 from harness.weights import require_safe_weights, weights_sha256
 
 log = logging.getLogger(__name__)
@@ -52,8 +54,7 @@ def run(path: Path, output_dir: Path | None = None, dry_run: bool = False) -> Pa
     """
     experiment = load(path)
     folder = output_dir or Path("runs") / experiment.name
-    for model in experiment.models:
-        require_safe_weights(model.pretrained, bool(experiment.training_of(model).get("allow_pickle")))
+    _check(experiment)
     stages = [stage for model in experiment.models for stage in _stages(experiment, model, folder)]
     if dry_run:
         for number, stage in enumerate(stages, start=1):
@@ -69,6 +70,14 @@ def run(path: Path, output_dir: Path | None = None, dry_run: bool = False) -> Pa
         report = build_report([folder], folder / "report", halves=experiment.halves)
         log.info("[%d/%d] report: %s", len(stages) + 1, len(stages) + 1, report)
     return report
+
+
+def _check(experiment: Experiment) -> None:
+    """Refuse, before hours of work, what one of the stages would refuse."""
+    select(experiment.tasks, {})
+    for model in experiment.models:
+        require_safe_weights(model.pretrained, bool(experiment.training_of(model).get("allow_pickle")))
+        refuse_unless_causal({"pretrained": model.pretrained, "revision": model.revision}, experiment.name)
 
 
 def _stages(experiment: Experiment, model: ModelEntry, folder: Path) -> Iterator[Stage]:

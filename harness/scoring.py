@@ -45,9 +45,13 @@ def run_job(file: Path) -> None:
 
     Adapters are swapped on the loaded base; a checkpoint of full fine-tuning is loaded as a model of its own.
     """
+    from transformers.utils.logging import disable_progress_bar
+
     from harness.evaluation import score
     from harness.models.causal import CausalLM
 
+    disable_progress_bar()
+    logging.getLogger("lm_eval").setLevel(logging.WARNING)
     job = Job.model_validate_json(file.read_text(encoding="utf-8"))
     metadata = {} if job.data_dir is None else {"data_dir": job.data_dir}
     lm: CausalLM | None = None

@@ -10,7 +10,7 @@ from typing import Any
 BOS, EOS, UNKNOWN = "<s>", "</s>", "<unk>"
 
 
-def byte_llama(folder: Path, seed: int = 0, layers: int = 2) -> Path:
+def byte_llama(folder: Path, seed: int = 0, layers: int = 2, width: int = 32) -> Path:
     """A random Llama over single bytes; `<s>` is token 256."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -18,7 +18,7 @@ def byte_llama(folder: Path, seed: int = 0, layers: int = 2) -> Path:
     torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=258,
-        hidden_size=32,
+        hidden_size=width,
         intermediate_size=48,
         num_hidden_layers=layers,
         num_attention_heads=4,
@@ -67,14 +67,14 @@ def byte_bert(folder: Path) -> Path:
     return folder
 
 
-def lora(base: Path, folder: Path, seed: int = 0) -> Path:
+def lora(base: Path, folder: Path, seed: int = 0, target_modules: str | list[str] = "all-linear") -> Path:
     """A LoRA adapter for `base` with random weights in both of its factors, so that it changes every score."""
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
 
     torch.manual_seed(seed)
-    config = LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM")
+    config = LoraConfig(r=2, target_modules=target_modules, init_lora_weights=False, task_type="CAUSAL_LM")
     get_peft_model(AutoModelForCausalLM.from_pretrained(base), config).save_pretrained(folder)
     return folder
 

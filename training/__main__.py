@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, set_seed
+from transformers.utils.logging import disable_progress_bar
 
 from harness.allocator import keep_freed_memory
 from harness.data import crows_pairs
@@ -37,11 +38,9 @@ def main(argv: Sequence[str]) -> None:
     """Train fold after fold into `output_dir/fold-I`; a finished one is skipped, a broken-off one resumed."""
     exit_with_run()
     pair_arguments, training_arguments = parse(argv)
-    logging.basicConfig(
-        level=logging.INFO if training_arguments.process_index == 0 else logging.WARNING,
-        format="%(asctime)s %(name)s: %(message)s",
-        datefmt="%H:%M:%S",
-    )
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    log.setLevel(logging.INFO if training_arguments.process_index == 0 else logging.WARNING)
+    disable_progress_bar()
     require_processes(training_arguments.world_size)
     keep_freed_memory()
     if pair_arguments.full and pair_arguments.objective == "balance":

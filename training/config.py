@@ -131,7 +131,7 @@ def problems(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             try:
                 alone.parse_args(_flags(key, value))
             except argparse.ArgumentError as error:
-                yield key, str(error)
+                yield key, f"{key}: {error.message}"
 
 
 def folds_of(settings: Mapping[str, Any]) -> list[int]:

@@ -34,7 +34,7 @@ def find_split(checkpoint: Path) -> Split:
         if file.is_file():
             return Split.model_validate(json.loads(file.read_text(encoding="utf-8")))
     raise FileNotFoundError(
-        f"{checkpoint}: no {SPLIT_FILE} in this folder or the two above it, so the pairs this checkpoint was trained on "
+        f"{checkpoint}: no {SPLIT_FILE} in this folder or the two above it, so the pairs it was trained on "
         "are unknown and a held-out score would mean nothing. Score `crows_pairs` instead, or name a checkpoint that "
         "`python -m training` wrote."
     )

@@ -43,7 +43,7 @@ class Tokens:
                 f"{task} puts token counts on its rows and was told of no tokenizer: give "
                 "`--model_args pretrained=MODEL`, or `--metadata tokenizer=MODEL` beside another kind of model"
             )
-        _refuse_unless_causal(metadata, task)
+        refuse_unless_causal(metadata, task)
         counter = _counting_model(metadata)
         start = counter.prefix_token_id
         token = None if start is None else _token(counter.tokenizer, start)
@@ -88,7 +88,12 @@ def family(config: PretrainedConfig, backend: str = "default") -> Family:
     return "masked" if config.model_type in auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES else "causal"
 
 
-def _refuse_unless_causal(metadata: Mapping[str, object], task: str) -> None:
+def refuse_unless_causal(metadata: Mapping[str, object], task: str) -> None:
+    """Read the config of the model that `metadata` names, if any, before anything of it is scored or trained.
+
+    Raises:
+        ValueError: the model is an encoder-decoder or a masked one; says what to use instead.
+    """
     if not (pretrained := metadata.get("pretrained")):
         return
     from transformers import AutoConfig

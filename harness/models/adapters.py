@@ -30,9 +30,10 @@ def attach(base: Any, path: Path, pretrained: str) -> Any:
     config = PeftConfig.from_pretrained(str(path))
     if config.peft_type != PeftType.LORA:
         raise ValueError(f"{path}: a {config.peft_type} adapter; only LoRA can be taken off the base model again")
-    _require_same_base(path, config.base_model_name_or_path, pretrained)
+    named = config.base_model_name_or_path
+    _require_same_base(path, named, pretrained)
     weights = load_file(path / WEIGHTS_FILE)
-    config.inference_mode = True
+    config.inference_mode, config.base_model_name_or_path = True, None
     try:
         model = get_peft_model(base, config)
     except ValueError as error:
@@ -45,7 +46,7 @@ def attach(base: Any, path: Path, pretrained: str) -> Any:
         raise ValueError(
             f"{path}: trained on another base model than {pretrained}: {len(differing)} tensors do not fit, first "
             f"{first}: expected {wanted.get(first, 'none')}, found {found.get(first, 'none')}. Load the base model "
-            f"that it names, {config.base_model_name_or_path}"
+            f"that it names, {named}"
         )
     set_peft_model_state_dict(model, weights)
     return model.eval()

@@ -29,10 +29,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pairs = crows_pairs.read(SAMPLE / "crows_pairs" / "crows_pairs_anonymized.csv")
     split = pre_tokenizers.Whitespace()
     words = {
-        word
-        for its in pairs
-        for text in (its.sent_more, its.sent_less)
-        for word, _ in split.pre_tokenize_str(text)
+        word for its in pairs for text in (its.sent_more, its.sent_less) for word, _ in split.pre_tokenize_str(text)
     }
     vocabulary = {word: index for index, word in enumerate(["<s>", "</s>", "<unk>", *sorted(words)])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))

@@ -158,8 +158,8 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tiny_mode
     ("line", "message"),
     [
         ("learning_rat: 1", "line 2: unknown key 'learning_rat'"),
-        ("learning_rate: fast", "line 2: argument --learning_rate"),
-        ("objective: unbias", "line 2: argument --objective"),
+        ("learning_rate: fast", "line 2: learning_rate: invalid float"),
+        ("objective: unbias", "line 2: objective: invalid choice"),
     ],
 )
 def test_a_wrong_key_or_value_of_the_config_names_its_line(tmp_path: Path, line: str, message: str) -> None:

@@ -132,7 +132,7 @@ def test_a_line_of_lm_evals_file_gives_the_record_that_was_scored() -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("-inf")])
 def test_a_log_probability_that_is_no_number_is_an_error_that_names_the_pair(value: float) -> None:
-    with pytest.raises(ValueError, match="pair_id 'p9'.*float32"):
+    with pytest.raises(ValueError, match=r"pair_id 'p9'.*float32"):
         crows_pairs.record({"doc": {"pair_id": "p9"}, "filtered_resps": [[value, False], [-1.0, False]]})
 
 
