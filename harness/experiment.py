@@ -149,7 +149,7 @@ def _score_stage(
             model_args=_model_args(experiment, model),
             data_dir=experiment.data_dir,
             limits=experiment.scoring.limits,
-            command=f"stereoscope run {experiment.name}",
+            command=shlex.join(["stereoscope", *sys.argv[1:]]),
             targets=tuple(pending()),
         )
         write_job(file, job)

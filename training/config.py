@@ -96,9 +96,22 @@ class TrainingArguments(transformers.TrainingArguments):
     save_strategy: str = field(default="epoch", metadata={"help": "When to write a checkpoint."})
     logging_steps: float = field(default=5, metadata={"help": "Steps between log lines."})
     logging_nan_inf_filter: bool = field(default=False, metadata={"help": "The trainer stops at such a loss itself."})
+    ddp_find_unused_parameters: bool | None = field(
+        default=False, metadata={"help": "Whether some weights may go without a gradient in a step."}
+    )
     remove_unused_columns: bool = field(default=False, metadata={"help": "Pairs have no columns that a model takes."})
 
     def __post_init__(self) -> None:
+        for name, unused in (
+            ("label_smoothing_factor", 0.0),
+            ("eval_strategy", "no"),
+            ("train_sampling_strategy", "random"),
+        ):
+            if getattr(self, name) != unused:
+                raise ValueError(
+                    f"{name}={getattr(self, name)} means nothing here: the objectives are training/objectives.py's, "
+                    "batches are grouped by length, and checkpoints are scored by `stereoscope run` or `eval`"
+                )
         if not torch.cuda.is_available():
             self.use_cpu = True
             if int(os.environ.get("WORLD_SIZE", "1")) > 1:

@@ -135,7 +135,7 @@ class PairTrainer(Trainer):
             seal(output / SAVING / name)
             shutil.rmtree(output / name, ignore_errors=True)
             (output / SAVING / name).rename(output / name)
-            (output / SAVING).rmdir()
+            shutil.rmtree(output / SAVING)
             if self.args.save_total_limit:
                 for old in complete_checkpoints(output)[: -self.args.save_total_limit]:
                     shutil.rmtree(old)

@@ -31,7 +31,8 @@ log = logging.getLogger(__name__)
 
 # Tokens in one forward pass. Measured with SmolLM2-135M on CPU: from 512 on, more tokens a batch take longer each.
 CPU_BATCH_TOKENS = 512
-GPU_BATCH_TOKENS = 8192
+# On a GPU memory is the limit: lm-eval holds a batch's logits and their log-softmax, each of this size in fp32.
+GPU_LOGITS_BYTES = 1 << 30
 
 _Tokenised = tuple[Any, list[int], list[int]]
 
@@ -204,7 +205,7 @@ class CausalLM(HFLM):
 
     def _batches(self, rows: Sequence[tuple[int, ...]]) -> Iterator[Sequence[tuple[int, ...]]]:
         """Cut rows, longest first, into batches that stay below the limit on tokens once padded."""
-        tokens = CPU_BATCH_TOKENS if self.device.type == "cpu" else GPU_BATCH_TOKENS
+        tokens = CPU_BATCH_TOKENS if self.device.type == "cpu" else GPU_LOGITS_BYTES // (4 * self.vocab_size)
         most = len(rows) if self.batch_size == "auto" else int(self.batch_size)
         start = 0
         while start < len(rows):

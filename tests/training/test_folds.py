@@ -26,7 +26,9 @@ def some_pairs(count: int, writers: int, seed: int = 0) -> list[Pair]:
 def test_one_writers_pairs_share_a_fold() -> None:
     pairs = some_pairs(60, writers=12)
     folds = grouped_folds(pairs, 3)
-    assert all(len({fold for its, fold in zip(pairs, folds) if its.writer == f"w{w}"}) == 1 for w in range(12))
+    assert all(
+        len({fold for its, fold in zip(pairs, folds, strict=True) if its.writer == f"w{w}"}) == 1 for w in range(12)
+    )
 
 
 def test_near_duplicates_of_two_writers_share_a_fold() -> None:

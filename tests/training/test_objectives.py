@@ -40,7 +40,10 @@ def test_balance_penalises_the_gap_and_the_drift() -> None:
     base = PROBABILITIES.roll(1, dims=-1)
     divergence = objectives.kl_to_base(LOG_MODEL, objectives.log_distribution(base.log()), MASK)
     rows = [(base[0, :2], PROBABILITIES[0, :2]), (base[1, :1], PROBABILITIES[1, :1])]
-    by_hand = [sum(float(b * math.log(b / p)) for b, p in zip(bs.flatten(), ps.flatten())) / len(bs) for bs, ps in rows]
+    by_hand = [
+        sum(float(b * math.log(b / p)) for b, p in zip(bs.flatten(), ps.flatten(), strict=True)) / len(bs)
+        for bs, ps in rows
+    ]
     torch.testing.assert_close(divergence, torch.tensor(by_hand))
     gap = math.log(0.5) + math.log(0.8) - math.log(0.3)
     result = objectives.balance(LOGPROBS, MASK, divergence, balance_weight=2.0, kl_weight=3.0)

@@ -1,0 +1,116 @@
+"""The YAMLs as lm-eval reads them: every task there, nothing silently left out, the prompt form for T5 too."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import lm_eval.tasks
+import pytest
+import tiny_models
+from lm_eval import simple_evaluate
+from lm_eval.api.task import ConfigurableTask
+from lm_eval.models.huggingface import HFLM
+from lm_eval.tasks._yaml_loader import load_yaml
+
+from harness.data import crows_pairs
+from harness.data.crows_pairs import BIAS_TYPES
+from harness.metrics.benchmarks import BENCHMARKS
+from harness.models.causal import CausalLM
+from harness.task_files import check_task_files, select, tasks_folder
+
+GROUPS = {"stereoset", "stereoset_prompt"}
+
+
+def test_every_benchmark_has_its_task_and_every_task_its_benchmark() -> None:
+    manager = select(["crows_pairs"], {}).manager
+    pooled = {name for name, benchmark in BENCHMARKS.items() if benchmark.pools}
+    assert set(manager.all_subtasks) == set(BENCHMARKS) - pooled
+    assert set(manager.all_groups) == GROUPS
+
+
+def test_a_pattern_selects_all_tasks_it_fits() -> None:
+    assert select(["crows*"], {}).names == ["crows_pairs", "crows_pairs_heldout"]
+
+
+def test_lm_evals_own_tasks_can_be_named_beside_ours() -> None:
+    assert select(["crows_pairs", "wikitext"], {}).names == ["crows_pairs", "wikitext"]
+
+
+def test_an_unknown_task_is_an_error_that_lists_ours() -> None:
+    with pytest.raises(ValueError, match=r"no such task: crows_pear.*stereoset_intrasentence"):
+        select(["crows_pear"], {})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "task: broken\nprocess_results: !function harness.metrics.crows_pairs.no_such\n",
+        "task: [broken\n",
+        "include: missing.yml\ntask: broken\n",
+        "metric: broken\n",
+    ],
+)
+def test_a_broken_task_file_is_an_error_that_names_it(tmp_path: Path, content: str) -> None:
+    (tmp_path / "broken.yaml").write_text(content, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"broken\.yaml: broken task file"):
+        check_task_files(tmp_path)
+
+
+@pytest.mark.parametrize("task", ["stereoset_prompt_intrasentence", "stereoset_prompt_generate_intersentence"])
+def test_the_prompt_form_works_for_encoder_decoders_with_lm_evals_own_model(tmp_path: Path, task: str) -> None:
+    folder = tiny_models.byte_t5(tmp_path / "t5")
+    metadata = {"pretrained": str(folder), "data_dir": "sample"}
+    lm = HFLM(str(folder), device="cpu", dtype="float32", batch_size=8)
+    results = simple_evaluate(lm, tasks=[task], task_manager=select([task], metadata).manager, limit=6)
+    assert results["results"][task]["n,none"] == 2
+
+
+def test_a_likelihood_task_sends_an_encoder_decoder_to_the_prompt_form(tmp_path: Path) -> None:
+    folder = tiny_models.byte_t5(tmp_path / "t5")
+    manager = select(["crows_pairs"], {"pretrained": str(folder), "data_dir": "sample"}).manager
+    with pytest.raises(ValueError, match="stereoset_prompt"):
+        manager.load(["crows_pairs"])
+
+
+def test_a_masked_model_is_refused_by_the_prompt_form_too(tmp_path: Path) -> None:
+    task = "stereoset_prompt_intrasentence"
+    metadata = {"pretrained": str(tiny_models.byte_bert(tmp_path)), "data_dir": "sample"}
+    with pytest.raises(ValueError, match="masked"):
+        select([task], metadata).manager.load([task])
+
+
+def test_lm_evals_stock_crows_pairs_and_ours_agree_on_the_real_pairs(byte_llama: Path) -> None:
+    data = os.environ.get("STEREOSCOPE_DATA", "sample")
+    if data == "sample":
+        pytest.skip("needs the published CrowS-Pairs; set STEREOSCOPE_DATA to the data folder")
+    metadata = {"pretrained": str(byte_llama), "data_dir": data}
+    stock = load_yaml(Path(lm_eval.tasks.__file__).parent / "crows_pairs" / "crows_pairs_english.yaml")
+    for key in ("tag", "dataset_path", "dataset_name"):
+        del stock[key]
+    stock |= {"task": "stock", "custom_dataset": crows_pairs.dataset, "metadata": metadata}
+    manager = select(["crows_pairs"], metadata).manager
+    ours = manager.load(["crows_pairs"])["tasks"]["crows_pairs"]
+    results = simple_evaluate(
+        CausalLM(str(byte_llama)), tasks=[ours, ConfigurableTask(config=stock)], task_manager=manager, bootstrap_iters=0
+    )["results"]
+    assert results["crows_pairs"]["n,none"] == 1508
+    score = results["crows_pairs"]["crows_score,none"] / 100
+    assert score == pytest.approx(results["stock"]["pct_stereotype,none"], abs=1e-6)
+    gap = results["crows_pairs"]["abs_logprob_diff,none"]
+    assert gap == pytest.approx(results["stock"]["likelihood_diff,none"], abs=1e-6)
+
+
+def test_plain_lm_eval_prints_every_metric_of_the_whole_and_of_each_bias_type(byte_llama: Path) -> None:
+    command = f"""-m lm_eval --model hf --model_args pretrained={byte_llama},dtype=float32 --device cpu --batch_size 4
+        --include_path {tasks_folder()} --tasks crows_pairs --metadata data_dir=sample --limit 30"""
+    done = subprocess.run([sys.executable, *command.split()], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    rows = {
+        cells[5].strip(): cells[7].strip() for line in done.stdout.splitlines() if len(cells := line.split("|")) > 8
+    }
+    assert {"crows_score", "stereo_score", "antistereo_score", "ties", "within_one_nat"} <= set(rows)
+    assert {f"crows_score/{bias_type}" for bias_type in BIAS_TYPES} <= set(rows)
+    assert float(rows["n"]) == 30

@@ -1,0 +1,91 @@
+"""Every command of the README is known here: run small, or taken apart and checked against the command's own parser."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
+COMMANDS = [
+    command for block in BLOCKS for command in block.replace("\\\n", " ").splitlines() if command and command[0] != "#"
+]
+
+
+def of(program: str) -> list[list[str]]:
+    return [words[1:] for words in map(shlex.split, COMMANDS) if words[0] == program]
+
+
+def small(arguments: list[str], model: Path, folder: Path) -> list[str]:
+    """The same command with a tiny model, two documents a task, and results where they are thrown away."""
+    swapped = [word.replace("models/smollm2-135m", str(model)) for word in arguments]
+    return [str(folder) if word in ("results", "runs/by_hand") else word for word in swapped]
+
+
+def run(*command: str) -> None:
+    environment = {**os.environ, "STEREOSCOPE_DATA": "sample", "OMP_NUM_THREADS": "1"}
+    outcome = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+
+
+def test_no_command_of_the_readme_is_left_out() -> None:
+    assert {shlex.split(command)[0] for command in COMMANDS} == {"make", "stereoscope", "lm_eval", "accelerate"}
+    assert {words[0] for words in of("stereoscope")} == {"eval", "run", "report", "data"}
+
+
+def test_make_knows_its_targets() -> None:
+    for words in of("make"):
+        run("make", "--dry-run", words[0])
+
+
+@pytest.mark.slow
+def test_lm_eval_commands_work(byte_llama: Path, tmp_path: Path) -> None:
+    for words in of("lm_eval"):
+        script = str(Path(sys.executable).with_name("lm_eval"))
+        run(script, *small(words, byte_llama, tmp_path), "--limit", "2", "--device", "cpu")
+
+
+@pytest.mark.slow
+def test_eval_commands_work(byte_llama: Path, tmp_path: Path) -> None:
+    for words in of("stereoscope"):
+        if words[0] == "eval" and "crows_pairs_heldout" not in words:
+            arguments = [word.replace("<|endoftext|>", "5") for word in small(words, byte_llama, tmp_path)]
+            run(sys.executable, "-m", "harness", *arguments, "--limit", "4")
+
+
+@pytest.mark.slow
+@pytest.mark.distributed
+def test_training_by_hand_and_scoring_what_it_held_out_works(byte_llama: Path, tmp_path: Path) -> None:
+    (launch,) = of("accelerate")
+    few = ["--max_steps", "1", "--per_device_train_batch_size", "2", "--num_folds", "3", "--save_steps", "1"]
+    run(sys.executable, "-m", "accelerate.commands.launch", *small(launch, byte_llama, tmp_path)[1:], *few)
+    (heldout,) = [words for words in of("stereoscope") if "crows_pairs_heldout" in words]
+    arguments = [word.replace("runs/by_hand", str(tmp_path)).replace("-N", "-1") for word in heldout]
+    run(sys.executable, "-m", "harness", *small(arguments, byte_llama, tmp_path), "--limit", "4")
+
+
+def test_the_experiment_the_readme_runs_is_there() -> None:
+    for words in of("stereoscope"):
+        if words[0] == "run":
+            assert (ROOT / words[1]).is_file()
+            assert words[1].removeprefix("experiments/").removesuffix(".yaml") in {
+                path.removeprefix("runs/") for other in of("stereoscope") if other[0] == "report" for path in other[1:]
+            }
+
+
+def test_data_commands_exist() -> None:
+    for words in of("stereoscope"):
+        if words[0] == "data":
+            run(sys.executable, "-m", "harness", *words, "--help")
+
+
+def test_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(((?!https?:)[^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
