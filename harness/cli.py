@@ -26,9 +26,9 @@ _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_opti
 @app.command(name="eval", context_settings=_PASS_ON)
 def evaluate(context: typer.Context) -> None:
     """Score a model: every flag of `lm_eval run`, with the tasks and models of this project added."""
-    from harness.evaluation import main as evaluation
+    from harness.eval_command import run as run_eval
 
-    evaluation(context.args)
+    run_eval(context.args)
 
 
 @app.command()
@@ -97,7 +97,7 @@ def main() -> None:
     logging.getLogger("harness").setLevel(logging.INFO)
     try:
         app()
-    except (ValueError, FileNotFoundError, RuntimeError, FloatingPointError) as error:
+    except (ValueError, OSError, RuntimeError, FloatingPointError) as error:
         logging.getLogger(__name__).debug("where it came from", exc_info=True)
         print(f"stereoscope: {error}", file=sys.stderr)
         sys.exit(1)

@@ -24,13 +24,6 @@ VERSIONED = ("lm-stereoscope", "lm-eval", "transformers", "torch", "peft", "acce
 Results = dict[str, Any]
 
 
-def main(argv: Sequence[str]) -> None:
-    """`stereoscope eval`."""
-    from harness.eval_command import run
-
-    run(argv)
-
-
 def score(
     lm: CausalLM,
     tasks: Sequence[str],

@@ -8,6 +8,7 @@ from pathlib import Path
 from harness.files import sha256_file
 
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+ONLY_FOR_TRAINING = ("optimizer", "scheduler", "scaler", "training_args")
 
 
 def require_safe_weights(name_or_path: str, allow_pickle: bool = False) -> None:
@@ -38,6 +39,6 @@ def weights_sha256(folder: Path) -> str:
     """One digest over all weight files of a model or adapter folder, names included."""
     digest = hashlib.sha256()
     for file in sorted(file for pattern in ("*.safetensors", *PICKLED) for file in folder.glob(pattern)):
-        if file.name not in ("optimizer.pt", "scheduler.pt", "scaler.pt") and not file.name.startswith("rng_state"):
+        if file.stem not in ONLY_FOR_TRAINING and not file.stem.startswith("rng_state"):
             digest.update(f"{file.name}:{sha256_file(file)}\n".encode())
     return digest.hexdigest()

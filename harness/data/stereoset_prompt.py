@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from harness.data.sources import locate_for
 from harness.data.stereoset import LABELS, Item, Task, read
-from harness.data.tokens import family
+from harness.data.tokens import require_family
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -43,7 +43,7 @@ def dataset(*, task: Task, **metadata: object) -> dict[str, Dataset]:
     """
     from datasets import Dataset
 
-    _refuse_masked(metadata, task)
+    require_family(metadata, f"stereoset_prompt_{task}", ("causal", "encoder-decoder"))
     template = _template(metadata.get("prompt_template"), task)
     count = _permutations(metadata.get("permutations", 3))
     data = locate_for("stereoset", metadata)
@@ -111,22 +111,3 @@ def _permutations(given: object) -> int:
     if str(given) not in ("1", "3", "6"):
         raise ValueError(f"permutations={given!r}: expected 1, 3 (each option in each position once) or 6 (all orders)")
     return int(str(given))
-
-
-def _refuse_masked(metadata: Mapping[str, object], task: Task) -> None:
-    if not (pretrained := metadata.get("pretrained")):
-        return
-    from transformers import AutoConfig
-
-    config = AutoConfig.from_pretrained(
-        pretrained,
-        revision=str(metadata.get("revision") or "main"),
-        subfolder=metadata.get("subfolder") or "",
-        gguf_file=metadata.get("gguf_file"),
-        trust_remote_code=False,
-    )
-    if family(config, str(metadata.get("backend") or "default")) == "masked":
-        raise ValueError(
-            f"stereoset_prompt_{task} asks models that continue a text, and {pretrained} is a masked model "
-            f"({', '.join(config.architectures or [config.model_type])}). None of the tasks here scores masked models."
-        )

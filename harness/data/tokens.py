@@ -5,7 +5,7 @@ A `loglikelihood` answer is a sum without its token count, so the counts that no
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 Family = Literal["causal", "encoder-decoder", "masked"]
 
+_CAUSAL: tuple[Family, ...] = ("causal",)
 _USE_INSTEAD = {
     "encoder-decoder": "Use `stereoset_prompt`, which works with `--model hf` for encoder-decoder models.",
     "masked": "None of the tasks here scores masked models.",
@@ -43,7 +44,7 @@ class Tokens:
                 f"{task} puts token counts on its rows and was told of no tokenizer: give "
                 "`--model_args pretrained=MODEL`, or `--metadata tokenizer=MODEL` beside another kind of model"
             )
-        refuse_unless_causal(metadata, task)
+        require_family(metadata, task)
         counter = _counting_model(metadata)
         start = counter.prefix_token_id
         token = None if start is None else _token(counter.tokenizer, start)
@@ -88,11 +89,11 @@ def family(config: PretrainedConfig, backend: str = "default") -> Family:
     return "masked" if config.model_type in auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES else "causal"
 
 
-def refuse_unless_causal(metadata: Mapping[str, object], task: str) -> None:
+def require_family(metadata: Mapping[str, object], task: str, families: Collection[Family] = _CAUSAL) -> None:
     """Read the config of the model that `metadata` names, if any, before anything of it is scored or trained.
 
     Raises:
-        ValueError: the model is an encoder-decoder or a masked one; says what to use instead.
+        ValueError: the model is of another family; says which, and what to use instead.
     """
     if not (pretrained := metadata.get("pretrained")):
         return
@@ -106,10 +107,11 @@ def refuse_unless_causal(metadata: Mapping[str, object], task: str) -> None:
         trust_remote_code=False,
     )
     kind = family(config, str(metadata.get("backend") or "default"))
-    if kind != "causal":
+    if kind not in families:
         raise ValueError(
-            f"{task} scores causal language models, and {pretrained} is {'an' if kind[0] in 'aeiou' else 'a'} {kind} "
-            f"model ({', '.join(config.architectures or [config.model_type])}). {_USE_INSTEAD[kind]}"
+            f"{task} takes {' and '.join(families)} language models, and {pretrained} is "
+            f"{'an' if kind[0] in 'aeiou' else 'a'} {kind} model "
+            f"({', '.join(config.architectures or [config.model_type])}). {_USE_INSTEAD[kind]}"
         )
 
 

@@ -18,11 +18,10 @@ from lm_eval.api.registry import register_model
 from lm_eval.models.huggingface import HFLM
 from lm_eval.models.utils import normalize_gen_kwargs
 from tqdm import tqdm
-from transformers import AutoConfig
 from transformers.utils import cached_file
 
 from harness.allocator import keep_freed_memory
-from harness.data.tokens import family
+from harness.data.tokens import require_family
 from harness.files import sha256_file
 from harness.models.adapters import attach
 from harness.weights import require_safe_weights, weights_sha256
@@ -83,8 +82,7 @@ class CausalLM(HFLM):
             ValueError: no causal model, a folder without weights or with pickled ones only, or too few processes.
         """
         source = {"revision": revision, "subfolder": subfolder, "gguf_file": gguf_file}
-        config = AutoConfig.from_pretrained(pretrained, trust_remote_code=trust_remote_code, **source)
-        _refuse_unless_causal(pretrained, config)
+        require_family({"pretrained": pretrained, **source}, "hf-causal")
         if gguf_file is None:
             require_safe_weights(pretrained, allow_pickle)
             kwargs |= {} if allow_pickle else {"use_safetensors": True}
@@ -241,20 +239,6 @@ def files_sha256(
     config = cached_file(pretrained, gguf_file or "config.json", revision=revision, subfolder=subfolder)
     base = sha256_file(Path(config)) if gguf_file else _weights_sha256(Path(config).parent)
     return base if peft is None else hashlib.sha256(f"{base}\n{weights_sha256(Path(peft))}".encode()).hexdigest()
-
-
-def _refuse_unless_causal(pretrained: str, config: Any) -> None:
-    kind = family(config)
-    if kind != "causal":
-        instead = (
-            "score it with `--model hf --tasks stereoset_prompt`"
-            if kind == "encoder-decoder"
-            else "none of the tasks here scores masked models"
-        )
-        raise ValueError(
-            f"{pretrained}: {', '.join(config.architectures or [config.model_type])} is of the {kind} family, and "
-            f"hf-causal scores causal language models: {instead}"
-        )
 
 
 def _device(asked: str | None) -> str:

@@ -107,7 +107,7 @@ def test_an_encoder_decoder_is_refused_and_sent_to_the_prompt_task(tmp_path: Pat
     from transformers import T5Config
 
     T5Config(architectures=["T5ForConditionalGeneration"]).save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match=r"crows_pairs scores causal.*an encoder-decoder model.*stereoset_prompt"):
+    with pytest.raises(ValueError, match=r"crows_pairs takes causal.*an encoder-decoder model.*stereoset_prompt"):
         Tokens.from_metadata({"pretrained": str(tmp_path)}, "crows_pairs")
 
 
@@ -115,7 +115,7 @@ def test_a_masked_model_is_refused(tmp_path: Path) -> None:
     from transformers import BertConfig
 
     BertConfig(architectures=["BertForMaskedLM"]).save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match=r"stereoset_intrasentence scores causal.*a masked model.*None of the tasks"):
+    with pytest.raises(ValueError, match=r"stereoset_intrasentence takes causal.*a masked model.*None of the tasks"):
         Tokens.from_metadata({"pretrained": str(tmp_path)}, "stereoset_intrasentence")
 
 

@@ -152,12 +152,12 @@ def test_a_folder_without_an_adapter_is_refused(lm: CausalLM, tmp_path: Path) ->
 
 
 def test_an_encoder_decoder_is_sent_to_the_prompt_form(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="--model hf --tasks stereoset_prompt"):
+    with pytest.raises(ValueError, match="`stereoset_prompt`, which works with `--model hf`"):
         CausalLM(str(tiny_models.byte_t5(tmp_path)))
 
 
 def test_a_masked_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"BertForMaskedLM.*masked"):
+    with pytest.raises(ValueError, match=r"hf-causal takes causal.*a masked model \(BertForMaskedLM\)"):
         CausalLM(str(tiny_models.byte_bert(tmp_path)))
 
 
