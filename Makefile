@@ -24,7 +24,7 @@ demo: install models/smollm2-135m/config.json
 	$(BIN)/stereoscope run experiments/demo.yaml
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: install
 	$(BIN)/ruff check .
