@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 from safetensors.torch import load_file
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,6 +32,7 @@ FLAGS = {
     "logging_steps": 1,
     "disable_tqdm": True,
 }
+pytestmark = pytest.mark.slow
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 
 
@@ -154,38 +154,6 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tiny_mode
     assert not (tmp_path / "fold-0" / "trained.json").exists()
 
 
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("learning_rat: 1", "line 2: unknown key 'learning_rat'"),
-        ("learning_rate: fast", "line 2: learning_rate: invalid float"),
-        ("objective: unbias", "line 2: objective: invalid choice"),
-    ],
-)
-def test_a_wrong_key_or_value_of_the_config_names_its_line(tmp_path: Path, line: str, message: str) -> None:
-    config = tmp_path / "config.yaml"
-    config.write_text(f"num_folds: 2\n{line}\n")
-    output = train([sys.executable, "-m", "training", "--config", str(config)], succeeds=False)
-    assert message in output
-
-
-def test_a_flag_wins_over_the_config_file(tiny_model: Path, tmp_path: Path) -> None:
-    from training.config import parse
-
-    config = tmp_path / "config.yaml"
-    config.write_text(yaml.safe_dump({"model_name_or_path": str(tiny_model), "learning_rate": 1e-3, "num_folds": 4}))
-    ours, theirs = parse(["--config", str(config), "--output_dir", str(tmp_path), "--num_folds", "7"])
-    assert (ours.num_folds, theirs.learning_rate) == (7, 1e-3)
-
-
 def test_fewer_pairs_than_a_step_takes_is_refused(tiny_model: Path, tmp_path: Path) -> None:
     output = train(command(tiny_model, tmp_path, per_device_train_batch_size=500), succeeds=False)
     assert "60 pairs to train on, but a step takes 500" in output
-
-
-def test_a_launcher_whose_processes_do_not_find_each_other_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    from training.trainer import require_processes
-
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(RuntimeError, match="started 2 processes, but 1 work together"):
-        require_processes(1)
