@@ -101,6 +101,9 @@ def main() -> None:
         logging.getLogger(__name__).debug("where it came from", exc_info=True)
         print(f"stereoscope: {error}", file=sys.stderr)
         sys.exit(1)
+    except KeyboardInterrupt:
+        print("stereoscope: stopped; the same command goes on from the last finished stage", file=sys.stderr)
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,13 @@ def atomic_write(path: Path, chunks: str | Iterable[str]) -> None:
 
 
 def sha256_file(path: Path) -> str:
-    """Hex digest of a file's bytes."""
+    """Hex digest of a file's bytes; a file that has not changed since is read once in a process's life."""
+    status = path.stat()
+    return _sha256_file(path.resolve(), status.st_size, status.st_mtime_ns)
+
+
+@cache
+def _sha256_file(path: Path, size: int, modified: int) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
