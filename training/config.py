@@ -47,7 +47,7 @@ class PairArguments:
         default="balance", metadata={"help": "What a step minimises; formulas in training/objectives.py."}
     )
     balance_weight: float = field(default=0.5, metadata={"help": "`balance`: weight of the log-probability gap."})
-    kl_weight: float = field(default=1.0, metadata={"help": "`balance`: weight of the divergence from the base."})
+    kl_weight: float = field(default=0.5, metadata={"help": "`balance`: weight of the divergence from the base."})
     full: bool = field(default=False, metadata={"help": "Train all weights instead of a LoRA adapter."})
     lora_r: int = field(default=16, metadata={"help": "Rank of the LoRA adapter."})
     lora_alpha: int = field(default=32, metadata={"help": "Scale of the LoRA adapter, over its rank."})
@@ -92,7 +92,7 @@ class TrainingArguments(transformers.TrainingArguments):
     per_device_train_batch_size: int = field(default=16, metadata={"help": "Pairs a device and step."})
     learning_rate: float = field(default=5e-4, metadata={"help": "The initial learning rate for AdamW."})
     warmup_steps: float = field(default=0.1, metadata={"help": "Steps of linear warm-up; below 1, a share of all."})
-    num_train_epochs: float = field(default=4.0, metadata={"help": "Passes over the pairs of the other folds."})
+    num_train_epochs: float = field(default=2.0, metadata={"help": "Passes over the pairs of the other folds."})
     save_strategy: str = field(default="epoch", metadata={"help": "When to write a checkpoint."})
     logging_steps: float = field(default=5, metadata={"help": "Steps between log lines."})
     logging_nan_inf_filter: bool = field(default=False, metadata={"help": "The trainer stops at such a loss itself."})
