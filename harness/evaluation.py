@@ -12,8 +12,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from harness.files import atomic_write
 from harness.metrics.benchmarks import BENCHMARKS
-from harness.results import PROVENANCE_KEY, Provenance, TaskData, atomic_write
+from harness.results import PROVENANCE_KEY, Provenance, TaskData
 from harness.task_files import select
 
 if TYPE_CHECKING:

@@ -10,9 +10,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from harness.files import atomic_write as atomic_write
-from harness.files import sha256_file as sha256_file
-
 PROVENANCE_KEY = "stereoscope"
 
 

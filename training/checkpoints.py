@@ -7,7 +7,7 @@ import logging
 import re
 from pathlib import Path
 
-from harness.results import atomic_write, sha256_file
+from harness.files import atomic_write, sha256_file
 
 MANIFEST = "manifest.json"
 log = logging.getLogger(__name__)
