@@ -92,8 +92,8 @@ def load(path: Path) -> Experiment:
     names = [model.name for model in experiment.models]
     if len(set(names)) != len(names):
         raise ValueError(f"{path}: two models of one name in {names}; results go into folders of these names")
+    _check_training(path, lines, ("training",), experiment.training)
     for index, model in enumerate(experiment.models):
-        _check_training(path, lines, ("training",), experiment.training)
         _check_training(path, lines, ("models", index, "training"), model.training)
         for config in (experiment.accelerate_config_of(model), experiment.scoring.accelerate_config):
             if config is not None and not config.is_file():

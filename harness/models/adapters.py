@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -60,14 +59,9 @@ def _require_same_base(path: Path, named: str | None, pretrained: str) -> None:
     # A folder that has moved, or that was filled from the hub, cannot be compared; the shapes still are.
     if not all(local) and (any(local) or Path(named).is_absolute()):
         return
-    if not all(local) or _digest(Path(named)) != _digest(Path(pretrained)):
+    if not all(local) or weights_sha256(Path(named)) != weights_sha256(Path(pretrained)):
         raise ValueError(f"{path}: trained on the base model {named}, whose weights are not those of {pretrained}")
 
 
 def _shapes(tensors: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-
-
-@cache
-def _digest(folder: Path) -> str:
-    return weights_sha256(folder)

@@ -8,7 +8,6 @@ import math
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -237,7 +236,7 @@ def files_sha256(
 ) -> str:
     """Digest of a model's weight files, in a folder or in the hub's cache, and of its adapter's where it has one."""
     config = cached_file(pretrained, gguf_file or "config.json", revision=revision, subfolder=subfolder)
-    base = sha256_file(Path(config)) if gguf_file else _weights_sha256(Path(config).parent)
+    base = sha256_file(Path(config)) if gguf_file else weights_sha256(Path(config).parent)
     return base if peft is None else hashlib.sha256(f"{base}\n{weights_sha256(Path(peft))}".encode()).hexdigest()
 
 
@@ -261,8 +260,3 @@ def _require_finite(requests: Sequence[Any], logprobs: Sequence[float]) -> None:
 
 def _name(request: Any) -> str:
     return f"{request.task_name or 'request'}, document {request.doc_id}"
-
-
-@cache
-def _weights_sha256(folder: Path) -> str:
-    return weights_sha256(folder)
