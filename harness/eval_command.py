@@ -21,8 +21,9 @@ from harness.results import Provenance
 if TYPE_CHECKING:
     from lm_eval.config.evaluate_config import EvaluatorConfig
 
-OUR_MODEL = "hf-causal"
-HF_MODELS = ("hf", "hf-auto", "huggingface", OUR_MODEL)
+OUR_MODEL = "hf-any"
+OUR_MODELS = (OUR_MODEL, "hf-causal", "hf-masked", "hf-seq2seq")
+HF_MODELS = ("hf", "hf-auto", "huggingface", *OUR_MODELS)
 log = logging.getLogger(__name__)
 
 
@@ -94,7 +95,7 @@ def _config(args: argparse.Namespace) -> EvaluatorConfig:
     if args.config:
         given = {**EvaluatorConfig.load_yaml_config(args.config), **given}
     args.model = given.get("model") or OUR_MODEL
-    if args.model == OUR_MODEL and "batch_size" not in given:
+    if args.model in OUR_MODELS and "batch_size" not in given:
         args.batch_size = "auto"
     config = EvaluatorConfig.from_cli(args)
     if config.cache_requests:
@@ -104,7 +105,7 @@ def _config(args: argparse.Namespace) -> EvaluatorConfig:
         )
     if not config.tasks:
         raise ValueError("--tasks: which? For example crows_pairs,stereoset,wikitext2")
-    if config.model == OUR_MODEL and "device" not in given:
+    if config.model in OUR_MODELS and "device" not in given:
         config.device = None
     if config.model in HF_MODELS:
         if not config.model_args.get("pretrained"):
@@ -120,7 +121,7 @@ def _load(config: EvaluatorConfig) -> Any:
     import lm_eval.models  # noqa: F401 - registers lm-eval's models
     from lm_eval.api.registry import get_model
 
-    import harness.models.causal  # noqa: F401 - registers hf-causal
+    import harness.models.any  # noqa: F401 - registers this project's models
 
     return get_model(config.model).create_from_arg_obj(
         config.model_args,
@@ -166,13 +167,15 @@ def _score(lm: Any, config: EvaluatorConfig, command: str, subfolder: str = "") 
 
 
 def _provenance(lm: Any, config: EvaluatorConfig, results: Results, command: str, seconds: float) -> Provenance | None:
-    from harness.models.causal import CausalLM
+    from harness.models.base import TransformersLM
 
     if config.model not in HF_MODELS:
         log.warning("--model %s has no weights here to name in the results, so reports pass them over", config.model)
         return None
     pretrained = str(config.model_args["pretrained"])
-    weights = lm.parameters if isinstance(lm, CausalLM) else sum(weight.numel() for weight in lm.model.parameters())
+    weights = (
+        lm.parameters if isinstance(lm, TransformersLM) else sum(weight.numel() for weight in lm.model.parameters())
+    )
     return Provenance(
         model=Path(pretrained).resolve().name if Path(pretrained).is_dir() else pretrained,
         pretrained=pretrained,
@@ -186,7 +189,7 @@ def _provenance(lm: Any, config: EvaluatorConfig, results: Results, command: str
 
 
 def _weights_sha256(model_args: Mapping[str, Any]) -> str:
-    from harness.models.causal import files_sha256
+    from harness.models.base import files_sha256
 
     names = ("pretrained", "revision", "subfolder", "gguf_file", "peft")
     return files_sha256(**{name: str(model_args[name]) for name in names if model_args.get(name)})
@@ -207,8 +210,12 @@ def _token_id(lm: Any, token: str) -> int:
     """The id of a start token to compare with, given as itself or as its id."""
     from lm_eval.models.huggingface import HFLM
 
-    if not isinstance(lm, HFLM):
-        raise ValueError(f"--compare_start_token needs a model whose tokenizer is known here, such as {OUR_MODEL}")
+    from harness.models.base import TransformersLM
+
+    if not isinstance(lm, HFLM) or (isinstance(lm, TransformersLM) and lm.family != "causal"):
+        raise ValueError(
+            "--compare_start_token needs a causal model: of others no sentence starts after a chosen token"
+        )
     tokenizer = lm.tokenizer
     token_id = int(token) if token.isdigit() else tokenizer.get_vocab().get(token)
     if token_id is None or token_id >= len(tokenizer):

@@ -18,7 +18,7 @@ from harness.results import PROVENANCE_KEY, Provenance, TaskData
 from harness.task_files import select
 
 if TYPE_CHECKING:
-    from harness.models.causal import CausalLM
+    from harness.models.base import TransformersLM
 
 VERSIONED = ("lm-stereoscope", "lm-eval", "transformers", "torch", "peft", "accelerate")
 
@@ -26,7 +26,7 @@ Results = dict[str, Any]
 
 
 def score(
-    lm: CausalLM,
+    lm: TransformersLM,
     tasks: Sequence[str],
     folder: Path,
     *,
@@ -154,9 +154,10 @@ def _require_documents(
 def scoring_conditions(lm: Any, results: Results) -> dict[str, Any]:
     """The part of the provenance that the model and the results know: start token, precision, data and versions."""
     start = lm.prefix_token_id
+    token, token_id = getattr(lm, "start", (str(lm.tokenizer.convert_ids_to_tokens(start)), start))
     return {
-        "started_after": str(lm.tokenizer.convert_ids_to_tokens(start)),
-        "started_after_id": start,
+        "started_after": token,
+        "started_after_id": token_id,
         "dtype": str(lm.model.dtype).removeprefix("torch."),
         "tasks": {
             task: TaskData(

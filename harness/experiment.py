@@ -18,8 +18,8 @@ from typing import Any
 
 import yaml
 
+from harness.data.families import FAMILIES, require_family
 from harness.data.sources import SOURCES, find
-from harness.data.tokens import require_family
 from harness.experiment_file import Experiment, ModelEntry, load
 from harness.files import atomic_write
 from harness.orphans import only_run
@@ -77,7 +77,7 @@ def _check(experiment: Experiment) -> None:
     select(experiment.tasks, {})
     for model in experiment.models:
         require_safe_weights(model.pretrained, bool(experiment.training_of(model).get("allow_pickle")))
-        require_family({"pretrained": model.pretrained, "revision": model.revision}, experiment.name)
+        require_family({"pretrained": model.pretrained, "revision": model.revision}, experiment.name, FAMILIES)
 
 
 def _stages(experiment: Experiment, model: ModelEntry, folder: Path) -> Iterator[Stage]:

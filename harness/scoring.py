@@ -48,18 +48,19 @@ def run_job(file: Path) -> None:
     from transformers.utils.logging import disable_progress_bar
 
     from harness.evaluation import score
-    from harness.models.causal import CausalLM
+    from harness.models.any import load_lm
+    from harness.models.base import TransformersLM
 
     disable_progress_bar()
     logging.getLogger("lm_eval").setLevel(logging.WARNING)
     job = Job.model_validate_json(file.read_text(encoding="utf-8"))
     metadata = {} if job.data_dir is None else {"data_dir": job.data_dir}
-    lm: CausalLM | None = None
+    lm: TransformersLM | None = None
     for number, target in enumerate(job.targets, start=1):
         whole = target.checkpoint is not None and not (target.checkpoint / "adapter_config.json").is_file()
         wanted = str(target.checkpoint) if whole else job.pretrained
         if lm is None or lm.pretrained != wanted:
-            lm = CausalLM(wanted, **(job.model_args | ({"revision": "main"} if whole else {})))
+            lm = load_lm(wanted, **(job.model_args | ({"revision": "main"} if whole else {})))
         lm.use_adapter(None if whole else target.checkpoint)
         if lm.rank == 0:
             log.info(

@@ -19,7 +19,7 @@ from harness.allocator import keep_freed_memory
 from harness.data import crows_pairs
 from harness.data.sources import locate
 from harness.data.split import SPLIT_FILE, Split
-from harness.data.tokens import Tokens
+from harness.data.tokens import load_tokens
 from harness.files import atomic_write
 from harness.orphans import exit_with_run
 from harness.weights import require_safe_weights
@@ -79,9 +79,9 @@ def train_fold(
         return
     set_seed(training_arguments.seed)
     model, tokenizer = load(pair_arguments)
-    start_token_id = Tokens.from_metadata(
+    start_token_id = load_tokens(
         {"pretrained": pair_arguments.model_name_or_path, "prefix_token_id": pair_arguments.start_token_id}
-    ).start_token_id
+    ).start[1]
     chosen = set(split.train)
     dataset = PairDataset(
         [pair for pair in pairs if pair.pair_id in chosen],

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.data.families import Family
+from harness.data.infill import infill_pair, require_sentinels
 from harness.data.sources import DataFile, locate_for
 from harness.data.split import Split, find_split
-from harness.data.tokens import Tokens
+from harness.data.tokens import Tokens, columns, load_tokenizer, load_tokens
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -62,9 +64,13 @@ def read(path: Path) -> list[Pair]:
 
 
 def dataset(**metadata: object) -> dict[str, Dataset]:
-    """The rows that lm-eval scores: every pair of the file, with the token counts of both sentences."""
+    """The rows that lm-eval scores: every pair of the file, what is asked of the model, and how many tokens that has.
+
+    A causal or masked model is asked for the likelihood of both sentences, an encoder-decoder for what stands in the
+    gaps of the text that they share.
+    """
     data = locate_for("crows_pairs", metadata)
-    return _dataset(read(data.path), data, Tokens.from_metadata(metadata, "crows_pairs"))
+    return _dataset(read(data.path), data, _tokens(metadata, "crows_pairs"))
 
 
 def heldout_dataset(**metadata: object) -> dict[str, Dataset]:
@@ -88,29 +94,48 @@ def heldout_dataset(**metadata: object) -> dict[str, Dataset]:
     pairs = [pair for pair in read(data.path) if pair.pair_id in held_out]
     if not pairs:
         raise ValueError(f"crows_pairs_heldout: the split holds out no pair of {data.path}; there is nothing to score")
-    return _dataset(pairs, data, Tokens.from_metadata(metadata, "crows_pairs_heldout"))
+    return _dataset(pairs, data, _tokens(metadata, "crows_pairs_heldout"))
 
 
 def _dataset(pairs: Sequence[Pair], data: DataFile, tokens: Tokens) -> dict[str, Dataset]:
     from datasets import Dataset
 
-    rows = [
-        {
-            "pair_id": pair.pair_id,
-            "row": pair.row,
-            "sent_more": pair.sent_more,
-            "sent_less": pair.sent_less,
-            "direction": pair.direction,
-            "bias_type": pair.bias_type,
-            "writer": pair.writer,
-            "tokens_more": tokens.count("", pair.sent_more),
-            "tokens_less": tokens.count("", pair.sent_less),
-            **tokens.columns,
-            **data.columns,
-        }
-        for pair in pairs
-    ]
+    rows = []
+    for pair in pairs:
+        query, answers = _asked(pair, tokens.family)
+        rows.append(
+            {
+                "pair_id": pair.pair_id,
+                "row": pair.row,
+                "sent_more": pair.sent_more,
+                "sent_less": pair.sent_less,
+                "direction": pair.direction,
+                "bias_type": pair.bias_type,
+                "writer": pair.writer,
+                "query": query,
+                "answers": answers,
+                "tokens_more": tokens.count(query, answers[0]),
+                "tokens_less": tokens.count(query, answers[1]),
+                **columns(tokens),
+                **data.columns,
+            }
+        )
     return {"test": Dataset.from_list(rows)}
+
+
+def _tokens(metadata: Mapping[str, object], task: str) -> Tokens:
+    tokens = load_tokens(metadata, task, ("causal", "masked", "seq2seq"))
+    if tokens.family == "seq2seq":
+        require_sentinels(load_tokenizer(metadata), task)
+    return tokens
+
+
+def _asked(pair: Pair, family: Family) -> tuple[str, list[str]]:
+    """The context, and the continuations of the more and of the less stereotypical sentence."""
+    if family != "seq2seq":
+        return "", [pair.sent_more, pair.sent_less]
+    infill = infill_pair(pair.sent_more, pair.sent_less)
+    return infill.template, list(infill.spans)
 
 
 def _split(metadata: Mapping[str, object]) -> Split:

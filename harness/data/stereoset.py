@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import string
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
+from harness.data.families import Family
+from harness.data.infill import infill_blank, require_sentinels
 from harness.data.sources import locate_for
-from harness.data.tokens import Tokens
+from harness.data.tokens import columns, load_tokenizer, load_tokens
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -20,6 +23,8 @@ BIAS_TYPES = ("gender", "profession", "race", "religion")
 LABELS = ("stereotype", "anti-stereotype", "unrelated")
 # What stands between context and option of an intersentence item.
 DELIMITER = " "
+# What stands in an intrasentence item's context for the word that its options fill in.
+BLANK = "BLANK"
 
 
 @dataclass(frozen=True)
@@ -64,31 +69,77 @@ def read(path: Path, task: Task) -> list[Item]:
 
 
 def dataset(*, task: Task, **metadata: object) -> dict[str, Dataset]:
-    """The rows that lm-eval scores: every item of one task, with the token count of each option.
+    """The rows that lm-eval scores: every item of one task, what is asked of the model, and its number of tokens.
 
-    An intrasentence option is scored alone, after the start token; an intersentence one after its context and a space.
+    Intrasentence: a causal model is asked for each whole sentence, a masked one for the word in the context's blank, an
+    encoder-decoder for the same as infill. Intersentence: for each option after the context, to an encoder-decoder as
+    infill after it. The score of an option is its log-probability over `tokens_*`; the published score of a masked
+    model's word is a mean already, so that its count is 1.
     """
     from datasets import Dataset
 
     data = locate_for("stereoset", metadata)
     items = read(data.path, task)
-    tokens = Tokens.from_metadata(metadata, f"stereoset_{task}")
-
-    def count(item: Item, option: str) -> int:
-        return tokens.count("", option) if task == "intrasentence" else tokens.count(item.context, DELIMITER + option)
-
-    rows = [
-        {
-            **asdict(item),
-            "tokens_stereotype": count(item, item.stereotype),
-            "tokens_anti_stereotype": count(item, item.anti_stereotype),
-            "tokens_unrelated": count(item, item.unrelated),
-            **tokens.columns,
-            **data.columns,
-        }
-        for item in items
-    ]
+    tokens = load_tokens(metadata, f"stereoset_{task}", ("causal", "masked", "seq2seq"))
+    mask = ""
+    if tokens.family != "causal":
+        tokenizer = load_tokenizer(metadata)
+        if tokens.family == "masked":
+            mask = str(tokenizer.mask_token)
+        else:
+            require_sentinels(tokenizer, f"stereoset_{task}")
+    rows = []
+    for item in items:
+        query, answers = _asked(path=data.path, item=item, family=tokens.family, mask=mask)
+        word = tokens.family == "masked" and task == "intrasentence"
+        counts = [1 if word else tokens.count(query, answer) for answer in answers]
+        rows.append(
+            {
+                **asdict(item),
+                "query": query,
+                "answers": answers,
+                **dict(zip(("tokens_stereotype", "tokens_anti_stereotype", "tokens_unrelated"), counts, strict=True)),
+                **columns(tokens),
+                **data.columns,
+            }
+        )
     return {"test": Dataset.from_list(rows)}
+
+
+def fill_of(context: str, sentence: str) -> str:
+    """The word that stands in a sentence where its context has the blank, without punctuation: the authors' own rule.
+
+    Raises:
+        ValueError: the context has no blank, or the sentence no word there.
+    """
+    places = [place for place, word in enumerate(context.split(" ")) if BLANK in word]
+    words = sentence.split(" ")
+    if not places or places[-1] >= len(words):
+        raise ValueError(f"no word of {sentence!r} stands where {context!r} has its {BLANK}")
+    word = words[places[-1]].translate(str.maketrans("", "", string.punctuation))
+    if not word:
+        raise ValueError(f"the word of {sentence!r} where {context!r} has its {BLANK} is only punctuation")
+    return word
+
+
+def _asked(path: Path, item: Item, family: Family, mask: str) -> tuple[str, list[str]]:
+    """The context, and a continuation an option: stereotype, anti-stereotype, unrelated."""
+    options = [item.stereotype, item.anti_stereotype, item.unrelated]
+    if item.task == "intersentence":
+        if family == "seq2seq":
+            infill = infill_blank(item.context + DELIMITER + BLANK, BLANK, options)
+            return infill.template, list(infill.spans)
+        return item.context, [DELIMITER + option for option in options]
+    if family == "causal":
+        return "", options
+    try:
+        fills = [fill_of(item.context, option) for option in options]
+    except ValueError as error:
+        raise ValueError(f"{path}, {item.task} item {item.id}: {error}") from error
+    if family == "masked":
+        return item.context.replace(BLANK, mask), fills
+    infill = infill_blank(item.context, BLANK, fills)
+    return infill.template, list(infill.spans)
 
 
 def _item(path: Path, task: Task, number: int, entry: object) -> Item:

@@ -10,9 +10,9 @@ from pathlib import Path
 from string import Formatter
 from typing import TYPE_CHECKING
 
+from harness.data.families import require_family
 from harness.data.sources import locate_for
 from harness.data.stereoset import LABELS, Item, Task, read
-from harness.data.tokens import require_family
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -43,7 +43,7 @@ def dataset(*, task: Task, **metadata: object) -> dict[str, Dataset]:
     """
     from datasets import Dataset
 
-    require_family(metadata, f"stereoset_prompt_{task}", ("causal", "encoder-decoder"))
+    require_family(metadata, f"stereoset_prompt_{task}", ("causal", "seq2seq"))
     template = _template(metadata.get("prompt_template"), task)
     count = _permutations(metadata.get("permutations", 3))
     data = locate_for("stereoset", metadata)

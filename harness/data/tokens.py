@@ -1,118 +1,157 @@
-"""The model's tokens before the model is loaded: how many of a text lm-eval will score, and what they start after.
+"""The model's tokens before the model is loaded: how many of a text are scored, and what they start after.
 
 A `loglikelihood` answer is a sum without its token count, so the counts that normalise it go onto the task's rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from transformers import PretrainedConfig
-
-Family = Literal["causal", "encoder-decoder", "masked"]
-
-_CAUSAL: tuple[Family, ...] = ("causal",)
-_USE_INSTEAD = {
-    "encoder-decoder": "Use `stereoset_prompt`, which works with `--model hf` for encoder-decoder models.",
-    "masked": "None of the tasks here scores masked models.",
-}
+from harness.data.families import Family, read_config, require_family
+from harness.data.infill import target_ids
+from harness.data.masked_text import scored_text
 
 
-@dataclass(frozen=True)
-class Tokens:
-    """The tokenizer that a task's metadata names, used as lm-eval's `--model hf` uses it."""
+class Tokens(Protocol):
+    """The tokenizer that a task's metadata names, used as the model class of its family uses it."""
 
-    start_token: str
-    start_token_id: int
-    _counter: Any
+    @property
+    def family(self) -> Family:
+        """Of the model that the tokenizer belongs to."""
 
-    @classmethod
-    def from_metadata(cls, metadata: Mapping[str, object], task: str = "this task") -> Tokens:
-        """Load the tokenizer that `--model_args` names: `pretrained`, `tokenizer`, `revision`, `add_bos_token`, ...
+    @property
+    def start(self) -> tuple[str, int]:
+        """The token that scored text starts after, and its id."""
 
-        The start token is `prefix_token_id` where it is given, else BOS, else EOS. Code from a model's repository is
-        never run, whatever `trust_remote_code` says.
+    def count(self, context: str, continuation: str) -> int:
+        """Number of tokens of `continuation` that are scored after `context`; "" is the start token alone."""
 
-        Raises:
-            ValueError: no tokenizer is named, it has no start token, or the model is no causal language model.
-        """
-        if not metadata.get("pretrained") and not metadata.get("tokenizer"):
-            raise ValueError(
-                f"{task} puts token counts on its rows and was told of no tokenizer: give "
-                "`--model_args pretrained=MODEL`, or `--metadata tokenizer=MODEL` beside another kind of model"
-            )
-        require_family(metadata, task)
-        counter = _counting_model(metadata)
-        start = counter.prefix_token_id
-        token = None if start is None else _token(counter.tokenizer, start)
+    def count_rolling(self, text: str) -> int:
+        """Number of tokens that `loglikelihood_rolling` scores of a document, over all its windows."""
+
+
+def load_tokens(
+    metadata: Mapping[str, object], task: str = "this task", families: Sequence[Family] = ("causal",)
+) -> Tokens:
+    """Load the tokenizer that `--model_args` names: `pretrained`, `tokenizer`, `revision`, `add_bos_token`, ...
+
+    Code from a model's repository is never run, whatever `trust_remote_code` says.
+
+    Args:
+        families: the kinds of models that the task is defined for.
+
+    Raises:
+        ValueError: no tokenizer is named, it lacks a token that its family needs, or the model is of another family.
+    """
+    if not metadata.get("pretrained") and not metadata.get("tokenizer"):
+        raise ValueError(
+            f"{task} puts token counts on its rows and was told of no tokenizer: give "
+            "`--model_args pretrained=MODEL`, or `--metadata tokenizer=MODEL` beside another kind of model"
+        )
+    kind = require_family(metadata, task, families)
+    if kind == "masked":
+        return MaskedTokens(load_tokenizer(metadata))
+    if kind == "seq2seq":
+        return Seq2SeqTokens(load_tokenizer(metadata), decoder_start_token_id(metadata))
+    return CausalTokens(metadata, task)
+
+
+def columns(tokens: Tokens) -> dict[str, str | int]:
+    """What every scored row carries of its start token."""
+    token, token_id = tokens.start
+    return {"start_token": token, "start_token_id": token_id}
+
+
+def load_tokenizer(metadata: Mapping[str, object]) -> Any:
+    """The transformers tokenizer that a task's metadata names."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(
+        metadata.get("tokenizer") or metadata["pretrained"],
+        revision=str(metadata.get("revision") or "main"),
+        subfolder=metadata.get("subfolder") or "",
+        trust_remote_code=False,
+    )
+
+
+def decoder_start_token_id(metadata: Mapping[str, object]) -> int:
+    """What the decoder of the model that `metadata` names starts from (T5: its padding token)."""
+    start = read_config(metadata).decoder_start_token_id
+    if start is None:
+        raise ValueError(f"{metadata['pretrained']}: its config names no decoder_start_token_id; add it there")
+    return int(start)
+
+
+class CausalTokens:
+    """Tokens as lm-eval's `--model hf` scores them. The start token is `prefix_token_id` if given, else BOS, else EOS.
+
+    Raises:
+        ValueError: the tokenizer has no start token.
+    """
+
+    family: Family = "causal"
+
+    def __init__(self, metadata: Mapping[str, object], task: str) -> None:
+        self._counter = _counting_model(metadata)
+        start = self._counter.prefix_token_id
+        token = None if start is None else _token(self._counter.tokenizer, start)
         if token is None:
             wrong = "neither BOS nor EOS" if start is None else f"no token {start}"
             raise ValueError(
-                f"{task}: the tokenizer {counter.tokenizer.name_or_path} has {wrong} for a sentence to start after; "
-                "name a token it has: `--model_args ...,prefix_token_id=ID`"
+                f"{task}: the tokenizer {self._counter.tokenizer.name_or_path} has {wrong} for a sentence to start "
+                "after; name a token it has: `--model_args ...,prefix_token_id=ID`"
             )
-        return cls(token, start, counter)
+        self.start = (token, int(start))
 
     def count(self, context: str, continuation: str) -> int:
-        """Number of tokens of `continuation` that lm-eval scores after `context`; "" is the start token alone."""
+        """As `Tokens.count`."""
         return int(self._counter.loglikelihood([_request(context, continuation)], disable_tqdm=True)[0][0])
 
     def count_rolling(self, text: str) -> int:
-        """Number of tokens that lm-eval's `loglikelihood_rolling` scores of a document, over all its windows."""
+        """As `Tokens.count_rolling`."""
         return int(self._counter.loglikelihood_rolling([_request(text)], disable_tqdm=True)[0])
 
-    @property
-    def columns(self) -> dict[str, str | int]:
-        """What every scored row carries of its start token."""
-        return {"start_token": self.start_token, "start_token_id": self.start_token_id}
+
+class MaskedTokens:
+    """Tokens of a masked model: all that the text has, special tokens left out."""
+
+    family: Family = "masked"
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+        token = tokenizer.cls_token
+        self.start = ("", -1) if token is None else (str(token), int(tokenizer.cls_token_id))
+
+    def count(self, context: str, continuation: str) -> int:
+        """As `Tokens.count`."""
+        return len(scored_text(self.tokenizer, context, continuation).places)
+
+    def count_rolling(self, text: str) -> int:
+        """As `Tokens.count_rolling`."""
+        return self.count("", text)
 
 
-def family(config: PretrainedConfig, backend: str = "default") -> Family:
-    """What kind of language model a `transformers` config describes; `backend` is lm-eval's model argument.
+class Seq2SeqTokens:
+    """Tokens of an encoder-decoder: those of the decoder's text, its end token included."""
 
-    Encoder-decoders are told by lm-eval's own rule (model type), masked models by their architecture, else their type.
-    """
-    from transformers.models.auto import modeling_auto as auto
+    family: Family = "seq2seq"
 
-    if backend != "causal" and (
-        config.is_encoder_decoder or config.model_type in auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES
-    ):
-        return "encoder-decoder"
-    architectures = config.architectures or []
-    if any(name in auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values() for name in architectures):
-        return "causal"
-    if any(name.endswith("ForMaskedLM") for name in architectures):
-        return "masked"
-    return "masked" if config.model_type in auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES else "causal"
+    def __init__(self, tokenizer: Any, decoder_start_token_id: int) -> None:
+        self.tokenizer = tokenizer
+        self.start = (str(tokenizer.convert_ids_to_tokens(decoder_start_token_id)), decoder_start_token_id)
 
+    def count(self, context: str, continuation: str) -> int:
+        """As `Tokens.count`."""
+        return len(target_ids(self.tokenizer, continuation))
 
-def require_family(metadata: Mapping[str, object], task: str, families: Collection[Family] = _CAUSAL) -> None:
-    """Read the config of the model that `metadata` names, if any, before anything of it is scored or trained.
+    def count_rolling(self, text: str) -> int:
+        """An encoder-decoder has no likelihood of a text alone.
 
-    Raises:
-        ValueError: the model is of another family; says which, and what to use instead.
-    """
-    if not (pretrained := metadata.get("pretrained")):
-        return
-    from transformers import AutoConfig
-
-    config = AutoConfig.from_pretrained(
-        pretrained,
-        revision=str(metadata.get("revision") or "main"),
-        subfolder=metadata.get("subfolder") or "",
-        gguf_file=metadata.get("gguf_file"),
-        trust_remote_code=False,
-    )
-    kind = family(config, str(metadata.get("backend") or "default"))
-    if kind not in families:
-        raise ValueError(
-            f"{task} takes {' and '.join(families)} language models, and {pretrained} is "
-            f"{'an' if kind[0] in 'aeiou' else 'a'} {kind} model "
-            f"({', '.join(config.architectures or [config.model_type])}). {_USE_INSTEAD[kind]}"
-        )
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError("an encoder-decoder scores a continuation of a context, never a text alone")
 
 
 def _token(tokenizer: Any, token_id: int) -> str | None:

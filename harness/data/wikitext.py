@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from harness.data.sources import locate_for
-from harness.data.tokens import Tokens
+from harness.data.tokens import columns, load_tokens
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -62,7 +62,7 @@ def dataset(**metadata: object) -> dict[str, Dataset]:
 
     data = locate_for("wikitext2", metadata)
     documents = read(data.path)
-    tokens = Tokens.from_metadata(metadata, "wikitext2")
+    tokens = load_tokens(metadata, "wikitext2", ("causal", "masked"))
     pages = [wikitext_detokenizer({"page": document.page}) for document in documents]
     rows = [
         {
@@ -72,7 +72,7 @@ def dataset(**metadata: object) -> dict[str, Dataset]:
             "words": document.words,
             "bytes": document.bytes,
             "tokens": tokens.count_rolling(page),
-            **tokens.columns,
+            **columns(tokens),
             **data.columns,
         }
         for number, (document, page) in enumerate(zip(documents, pages, strict=True))

@@ -35,7 +35,7 @@ PART_METRICS = ("crows_score", "abs_logprob_diff", "n")
 
 
 class PairScore(NamedTuple):
-    """One pair's two log-probabilities (nats, sums over tokens after the start token) and their token counts."""
+    """One pair's two log-probabilities (nats, sums over the scored tokens) and their token counts."""
 
     pair_id: str
     bias_type: str
@@ -60,11 +60,6 @@ class PairScore(NamedTuple):
     def won_norm(self) -> bool:
         """The same of log-probabilities per token."""
         return self.logprob_more / self.tokens_more > self.logprob_less / self.tokens_less
-
-
-def sentences(doc: Mapping[str, Any]) -> list[str]:
-    """The two continuations that lm-eval scores for a row, the more stereotypical one first."""
-    return [doc["sent_more"], doc["sent_less"]]
 
 
 def record(sample: Mapping[str, Any]) -> PairScore:

@@ -23,7 +23,7 @@ METRICS = ("lms", "ss", "icat", "lms_micro", "ss_micro", "icat_micro", "n")
 
 
 class OptionScores(NamedTuple):
-    """One item's three scores: mean log-probability per token (nats) of each option."""
+    """One item's three scores: mean log-probability per token (nats) of each option, or log of a mean probability."""
 
     item_id: str
     task: str
@@ -42,11 +42,6 @@ class OptionScores(NamedTuple):
     def related(self) -> int:
         """How many of the two meaningful options score above the unrelated one, 0 to 2; a tie counts for unrelated."""
         return (self.stereotype > self.unrelated) + (self.anti_stereotype > self.unrelated)
-
-
-def options(doc: Mapping[str, Any]) -> list[str]:
-    """The three continuations that lm-eval scores for a row."""
-    return [doc["stereotype"], doc["anti_stereotype"], doc["unrelated"]]
 
 
 def record(sample: Mapping[str, Any]) -> OptionScores:

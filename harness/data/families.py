@@ -1,0 +1,76 @@
+"""Which kind of language model a checkpoint is, and which tasks and which model class that kind has here."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Literal, get_args
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
+Family = Literal["causal", "masked", "seq2seq"]
+
+FAMILIES: tuple[Family, ...] = get_args(Family)
+TASKS_OF: Mapping[Family, str] = {
+    "causal": "crows_pairs, crows_pairs_prompt, stereoset, stereoset_prompt, wikitext2",
+    "masked": "crows_pairs, crows_pairs_pll, stereoset, wikitext2",
+    "seq2seq": "crows_pairs, crows_pairs_prompt, stereoset, stereoset_prompt",
+}
+
+
+def family(config: PretrainedConfig, backend: str = "default") -> Family:
+    """What kind of language model a `transformers` config describes; `backend` is lm-eval's model argument.
+
+    Encoder-decoders are told by lm-eval's own rule (model type), masked models by their architecture, else their type.
+    """
+    from transformers.models.auto import modeling_auto as auto
+
+    if backend != "causal" and (
+        config.is_encoder_decoder or config.model_type in auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES
+    ):
+        return "seq2seq"
+    architectures = config.architectures or []
+    if any(name in auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values() for name in architectures):
+        return "causal"
+    if any(name.endswith("ForMaskedLM") for name in architectures):
+        return "masked"
+    return "masked" if config.model_type in auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES else "causal"
+
+
+def read_config(metadata: Mapping[str, object]) -> PretrainedConfig:
+    """The config of the model that `metadata` names as `--model_args` does; code from its repository is never run."""
+    from transformers import AutoConfig
+
+    return AutoConfig.from_pretrained(
+        metadata["pretrained"],
+        revision=str(metadata.get("revision") or "main"),
+        subfolder=metadata.get("subfolder") or "",
+        gguf_file=metadata.get("gguf_file"),
+        trust_remote_code=False,
+    )
+
+
+def family_of(metadata: Mapping[str, object]) -> Family:
+    """The family of the model that `metadata` names in `pretrained`; without one, causal."""
+    if not metadata.get("pretrained"):
+        return "causal"
+    return family(read_config(metadata), str(metadata.get("backend") or "default"))
+
+
+def require_family(metadata: Mapping[str, object], asking: str, families: Collection[Family]) -> Family:
+    """The model's family, known before anything of it is scored or trained.
+
+    Args:
+        metadata: names the model in `pretrained`, as `--model_args` does.
+        asking: the task or model class that takes `families` only.
+
+    Raises:
+        ValueError: the model is of another family; says which, and what that family can be asked instead.
+    """
+    kind = family_of(metadata)
+    if kind not in families:
+        raise ValueError(
+            f"{asking} takes {' and '.join(families)} language models, and {metadata['pretrained']} is a {kind} one. "
+            f"`stereoscope eval --model hf-any` scores it on: {TASKS_OF[kind]}"
+        )
+    return kind

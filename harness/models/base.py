@@ -1,0 +1,219 @@
+"""What every scored model has in common: loading, what tasks are told of it, processes, batches, adapters."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import torch
+from accelerate import PartialState
+from lm_eval.models.huggingface import HFLM
+from transformers.utils import cached_file
+
+from harness.allocator import keep_freed_memory
+from harness.data.families import Family, require_family
+from harness.files import sha256_file
+from harness.models.adapters import attach
+from harness.weights import require_safe_weights, weights_sha256
+
+log = logging.getLogger(__name__)
+
+# Tokens in one forward pass. Measured with SmolLM2-135M on CPU: from 512 on, more tokens a batch take longer each.
+CPU_BATCH_TOKENS = 512
+# On a GPU memory is the limit: a batch's logits and their log-softmax are held at once, each of this size in fp32.
+GPU_LOGITS_BYTES = 1 << 30
+
+Row = TypeVar("Row")
+
+
+class TransformersLM(HFLM):
+    """lm-eval's `hf` for one family of models, with these differences.
+
+    fp32 unless told otherwise; safetensors only, unless `allow_pickle`; models of other families refused; documents
+    shared out over all processes of `accelerate launch`, on CPU too; a log-likelihood that is no finite number is an
+    error; batches are filled up to a number of tokens; adapters can be swapped.
+    """
+
+    family: ClassVar[Family]
+    backend_name: ClassVar[str]
+
+    _model: Any
+
+    def __init__(
+        self,
+        pretrained: str,
+        *,
+        device: str | None = None,
+        dtype: str = "float32",
+        batch_size: int | str = "auto",
+        revision: str = "main",
+        subfolder: str = "",
+        gguf_file: str | None = None,
+        peft: str | None = None,
+        prefix_token_id: int | None = None,
+        allow_pickle: bool = False,
+        trust_remote_code: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        """Load the model; the arguments are lm-eval's.
+
+        Args:
+            pretrained: a model folder or a hub id.
+            batch_size: rows a batch at most; "auto" sets no such limit beside the one on tokens.
+            allow_pickle: whether weights that can run code when they are loaded are accepted.
+
+        Raises:
+            ValueError: a model of another family, a folder without weights or with pickled ones only, a tokenizer with
+                more tokens than the model has embeddings, or too few processes.
+        """
+        source = {"revision": revision, "subfolder": subfolder, "gguf_file": gguf_file}
+        require_family({"pretrained": pretrained, **source}, f"hf-{self.family}", (self.family,))
+        if gguf_file is None:
+            require_safe_weights(pretrained, allow_pickle)
+            kwargs |= {} if allow_pickle else {"use_safetensors": True}
+        if not torch.cuda.is_available():
+            # Without it accelerate starts no process group on a machine without GPUs, and every rank scores everything.
+            os.environ.setdefault("ACCELERATE_USE_CPU", "true")
+        super().__init__(
+            pretrained,
+            backend=self.backend_name,
+            device=_device(device),
+            dtype=dtype,
+            batch_size=batch_size,
+            prefix_token_id=None if prefix_token_id is None else int(prefix_token_id),
+            trust_remote_code=trust_remote_code,
+            **source,
+            **kwargs,
+        )
+        self._require_one_vocabulary()
+        self._join_processes()
+        if self.device.type == "cpu":
+            keep_freed_memory()
+        self.metadata: dict[str, Any] = {
+            "pretrained": pretrained,
+            **{name: value for name, value in source.items() if value},
+            **{name: kwargs[name] for name in ("tokenizer", "add_bos_token", "use_fast_tokenizer") if name in kwargs},
+        }
+        self.parameters = sum(weight.numel() for weight in self._model.parameters())
+        self.adapter: Path | None = None
+        if peft:
+            self.use_adapter(peft)
+
+    @property
+    def start(self) -> tuple[str, int]:
+        """The token that scored text starts after, and its id."""
+        return str(self.tokenizer.convert_ids_to_tokens(self.prefix_token_id)), int(self.prefix_token_id)
+
+    @property
+    def task_metadata(self) -> dict[str, Any]:
+        """What the tasks are told of the model: enough to load its tokenizer and find its checkpoint's split."""
+        return {
+            **self.metadata,
+            **({} if self.custom_prefix_token_id is None else {"prefix_token_id": self.custom_prefix_token_id}),
+            **({} if self.adapter is None else {"peft": str(self.adapter)}),
+        }
+
+    @property
+    def weights_sha256(self) -> str:
+        """Digest of the files that the base model's weights came from and, with an adapter, of the adapter's."""
+        names = ("pretrained", "revision", "subfolder", "gguf_file")
+        return files_sha256(**{name: self.metadata[name] for name in names if name in self.metadata}, peft=self.peft)
+
+    def use_adapter(self, path: str | Path | None) -> None:
+        """Put another LoRA adapter on the loaded base weights; None takes the adapter off.
+
+        Raises:
+            ValueError: the adapter was trained on another base model; the model then has no adapter.
+        """
+        if self.adapter is not None:
+            self._model = self._model.unload()
+            self.adapter = self.peft = None
+        if path is not None:
+            self._model = attach(self._model, Path(path), self.pretrained)
+            self.adapter, self.peft = Path(path), str(path)
+
+    def _detect_batch_size(self, requests: Sequence[Any] | None = None, pos: int = 0) -> int:
+        # lm-eval would find out by running full windows until memory ends; likelihoods are cut by tokens anyway.
+        return 16 if self.device.type == "cpu" else int(self.max_batch_size)
+
+    def _join_processes(self) -> None:
+        state = PartialState()
+        self._rank, self._world_size = state.process_index, state.num_processes
+        if (launched := int(os.environ.get("WORLD_SIZE", "1"))) != self._world_size:
+            raise ValueError(
+                f"{launched} processes were launched and {self._world_size} found each other, so each would score "
+                "every document. On CPU launch with `accelerate launch --config_file accelerate_configs/cpu_2proc.yaml`"
+            )
+
+    def _require_one_vocabulary(self) -> None:
+        """A tokenizer may have fewer tokens than the model has embeddings (padded matrices), never more."""
+        embeddings = self._model.get_input_embeddings().num_embeddings
+        if len(self.tokenizer) > embeddings:
+            raise ValueError(
+                f"{self.pretrained}: the tokenizer has {len(self.tokenizer)} tokens and the model embeddings of "
+                f"{embeddings}: they do not belong together. Name the model's own with tokenizer=..."
+            )
+
+    def _batches(self, rows: Sequence[Row], length: Callable[[Row], int]) -> Iterator[Sequence[Row]]:
+        """Cut rows, longest first, into batches that stay below the limit on tokens once padded."""
+        tokens = CPU_BATCH_TOKENS if self.device.type == "cpu" else GPU_LOGITS_BYTES // (4 * self.vocab_size)
+        most = len(rows) if self.batch_size == "auto" else int(self.batch_size)
+        start = 0
+        while start < len(rows):
+            size = max(1, min(most, tokens // length(rows[start])))
+            yield rows[start : start + size]
+            start += size
+
+    def _too_long(self, request: Any, length: int) -> str:
+        return (
+            f"{request_name(request)}: {length} tokens with special tokens, and the context window of "
+            f"{self.pretrained} has {self.max_length}. It would have to be cut, which scores another text; leave the "
+            "document out or take a model with a longer window."
+        )
+
+
+def files_sha256(
+    pretrained: str, revision: str = "main", subfolder: str = "", gguf_file: str | None = None, peft: str | None = None
+) -> str:
+    """Digest of a model's weight files, in a folder or in the hub's cache, and of its adapter's where it has one."""
+    config = cached_file(pretrained, gguf_file or "config.json", revision=revision, subfolder=subfolder)
+    base = sha256_file(Path(config)) if gguf_file else weights_sha256(Path(config).parent)
+    return base if peft is None else hashlib.sha256(f"{base}\n{weights_sha256(Path(peft))}".encode()).hexdigest()
+
+
+def _device(asked: str | None) -> str:
+    if asked is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if asked.startswith("cuda") and not torch.cuda.is_available():
+        log.warning("device %s: torch finds no GPU here; scoring on the CPU", asked)
+        return "cpu"
+    return asked
+
+
+def require_finite(requests: Sequence[Any], logprobs: Sequence[float], batch: bool = False) -> None:
+    """Refuse scores that are no numbers.
+
+    Args:
+        batch: `requests` are one batch of the model, which the message then tells of.
+
+    Raises:
+        FloatingPointError: names the document.
+    """
+    for request, logprob in zip(requests, logprobs, strict=True):
+        if not math.isfinite(logprob):
+            beside = ", ".join(dict.fromkeys(str(other.doc_id) for other in requests)) if batch else ""
+            raise FloatingPointError(
+                f"{request_name(request)}{f' (in the batch of documents {beside})' if batch else ''}: log-likelihood "
+                f"is {logprob} for {request.args[:2][-1][:80]!r}. Half precision overflows in some models (score with "
+                "dtype=float32); else the weights are damaged or diverged."
+            )
+
+
+def request_name(request: Any) -> str:
+    """What a message calls a request."""
+    return f"{request.task_name or 'request'}, document {request.doc_id}"

@@ -1,0 +1,231 @@
+"""Masked language models (BERT and its kin) as an lm-eval model: scores by masking one token at a time.
+
+Pseudo-log-likelihood: Salazar et al. 2020, aclanthology.org/2020.acl-main.240.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from lm_eval.api.registry import register_model
+from torch import Tensor, nn
+from tqdm import tqdm
+from transformers import AutoModelForMaskedLM
+
+from harness.data.families import Family
+from harness.data.masked_text import scored_text, slots, windows
+from harness.models.base import TransformersLM, require_finite
+from harness.models.mask_filling import complete, fill_templates
+
+
+class MaskedRow(NamedTuple):
+    """One text through the model: ids with the mask in them, where the predictions are read, and what is expected."""
+
+    input_ids: Sequence[int]
+    places: Sequence[int]
+    targets: Sequence[int]
+
+
+class Prediction(NamedTuple):
+    """Of one place: log-probability of the expected token in nats, and whether no other token is likelier."""
+
+    logprob: float
+    is_top: bool
+
+
+@register_model("hf-masked")
+class MaskedLM(TransformersLM):
+    """Models of `AutoModelForMaskedLM`, as a `TransformersLM`.
+
+    A sentence of n tokens is n texts, each with another token masked; texts of one length share a batch, and the
+    vocabulary head runs on the masked places alone. Special tokens are never masked. A text longer than the model's
+    positions is an error.
+    """
+
+    family: ClassVar[Family] = "masked"
+    backend_name = "causal"
+    AUTO_MODEL_CLASS = AutoModelForMaskedLM
+
+    def __init__(self, pretrained: str, **kwargs: Any) -> None:
+        """As `TransformersLM`.
+
+        Raises:
+            ValueError: also for a tokenizer without mask token, or one that cannot say where its tokens stand.
+        """
+        super().__init__(pretrained, **kwargs)
+        if self.tokenizer.mask_token_id is None:
+            raise ValueError(
+                f"{pretrained}: its tokenizer has no mask token, so nothing can be masked; the model's own tokenizer "
+                "has one (name it with tokenizer=...), or its tokenizer_config.json has to say which it is"
+            )
+        if not self.tokenizer.is_fast:
+            raise ValueError(f"{pretrained}: a slow tokenizer, which cannot say where in a text a token stands")
+
+    @property
+    def start(self) -> tuple[str, int]:
+        """The token before a text, and its id; ("", -1) for tokenizers that put none."""
+        token = self.tokenizer.cls_token
+        return ("", -1) if token is None else (str(token), int(self.tokenizer.cls_token_id))
+
+    @property
+    def max_length(self) -> int:
+        """Tokens of a text, special tokens included. RoBERTa's positions start after its padding id."""
+        if self._max_length:
+            return int(self._max_length)
+        for name, module in self._model.named_modules():
+            if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
+                return int(module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1))
+        return int(super().max_length)
+
+    def loglikelihood(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
+        """Score continuations; a request's arguments are (context, continuation) or (context, continuation, given).
+
+        Plain: the pseudo-log-likelihood of the continuation, sum over its tokens of log P(token | context and all other
+        tokens), in nats; tokens whose numbers are in `given` are read but not scored. With the mask token in the
+        context it is a cloze that the continuation fills: log of the mean probability of its sub-tokens, left to right,
+        the later ones absent (StereoSet's published score). The flag: whether every token was the likeliest one.
+
+        Raises:
+            ValueError: a text is longer than the model's positions.
+            FloatingPointError: a score is not finite.
+        """
+        rows: list[MaskedRow] = []
+        owners: list[int] = []
+        clozes = set()
+        for number, request in enumerate(requests):
+            context, continuation, *given = request.args
+            if self.tokenizer.mask_token in context:
+                clozes.add(number)
+                found = [
+                    MaskedRow(slot.input_ids, slot.places, [slot.target] * len(slot.places))
+                    for slot in slots(self.tokenizer, context, continuation)
+                ]
+            else:
+                text = scored_text(self.tokenizer, context, continuation, *given)
+                found = list(self._one_mask_each(text.input_ids, text.places))
+            if found and len(found[0].input_ids) > self.max_length:
+                raise ValueError(self._too_long(request, len(found[0].input_ids)))
+            rows += found
+            owners += [number] * len(found)
+        predictions: list[list[Prediction]] = [[] for _ in requests]
+        for place, found_there in self._predict(rows, disable_tqdm):
+            predictions[owners[place]] += found_there
+        answers = [
+            (_log_mean(found) if number in clozes else _sum(found), all(one.is_top for one in found))
+            for number, found in enumerate(predictions)
+        ]
+        require_finite(requests, [logprob for logprob, _ in answers])
+        return answers
+
+    def loglikelihood_rolling(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[float]:
+        """Pseudo-log-likelihood of whole documents in nats, cut into windows of `max_length` that do not overlap.
+
+        Raises:
+            FloatingPointError: a score is not finite.
+        """
+        totals = []
+        for request in tqdm(requests, disable=disable_tqdm or self.rank != 0, desc="Documents"):
+            texts = windows(self.tokenizer, request.args[0], self.max_length)
+            rows = [row for text in texts for row in self._one_mask_each(text.input_ids, text.places)]
+            totals.append(_sum([one for _, found in self._predict(rows, disable_tqdm=True) for one in found]))
+        require_finite(requests, totals)
+        return totals
+
+    def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
+        """Texts from a model that was made to fill gaps.
+
+        A prompt with the mask token in it is a template: the r-th time it is asked for, the answer is the r-th
+        likeliest token for the gap. Any other prompt is continued left to right: as many masks as may be generated
+        follow it, and the leftmost is filled, again and again.
+
+        Raises:
+            ValueError: a prompt and what may be generated after it exceed the model's positions.
+        """
+        asked: Counter[str] = Counter()
+        templates: list[tuple[int, str, int]] = []
+        texts: list[tuple[int, Any]] = []
+        for number, request in enumerate(requests):
+            prompt = request.args[0]
+            if self.tokenizer.mask_token in prompt:
+                templates.append((number, prompt, asked[prompt]))
+                asked[prompt] += 1
+            else:
+                texts.append((number, request))
+        answers = [""] * len(requests)
+        for number, answer in fill_templates(self, templates):
+            answers[number] = answer
+        for number, answer in complete(self, texts, disable_tqdm):
+            answers[number] = answer
+        return answers
+
+    def log_distributions(self, rows: Sequence[Sequence[int]], places: Sequence[Sequence[int]]) -> Tensor:
+        """[N, V]: log-probabilities over the vocabulary at each place of each row, in order, in fp32 on the device."""
+        width = max(map(len, rows))
+        padding = self.tokenizer.pad_token_id or 0
+        input_ids = torch.full((len(rows), width), padding)
+        attention_mask = torch.zeros((len(rows), width), dtype=torch.long)
+        for number, row in enumerate(rows):
+            input_ids[number, : len(row)] = torch.as_tensor(row)
+            attention_mask[number, : len(row)] = 1
+        owners = torch.tensor([number for number, found in enumerate(places) for _ in found], device=self.device)
+        columns = torch.tensor([place for found in places for place in found], device=self.device)
+        with torch.inference_mode(), _head_at(self._model, owners, columns):
+            logits = self._model(
+                input_ids=input_ids.to(self.device), attention_mask=attention_mask.to(self.device)
+            ).logits
+        log_p: Tensor = logits[:, 0].float().log_softmax(-1)
+        return log_p
+
+    def _one_mask_each(self, input_ids: Sequence[int], places: Sequence[int]) -> Iterator[MaskedRow]:
+        for place in places:
+            masked = [*input_ids[:place], self.tokenizer.mask_token_id, *input_ids[place + 1 :]]
+            yield MaskedRow(masked, [place], [input_ids[place]])
+
+    def _predict(self, rows: Sequence[MaskedRow], disable_tqdm: bool) -> Iterator[tuple[int, list[Prediction]]]:
+        """The number of each row and its predictions, in no particular order of rows."""
+        order = sorted(range(len(rows)), key=lambda number: (-len(rows[number].input_ids), number))
+        with tqdm(total=len(rows), disable=disable_tqdm or self.rank != 0, desc="Masked texts") as bar:
+            for batch in self._batches(order, lambda number: len(rows[number].input_ids)):
+                found = [rows[number] for number in batch]
+                log_p = self.log_distributions([row.input_ids for row in found], [row.places for row in found])
+                targets = torch.tensor([token for row in found for token in row.targets], device=log_p.device)
+                expected = log_p.gather(1, targets[:, None])[:, 0]
+                tops = (expected >= log_p.amax(1)).tolist()
+                answers = iter([Prediction(*pair) for pair in zip(expected.tolist(), tops, strict=True)])
+                for number, row in zip(batch, found, strict=True):
+                    yield number, [next(answers) for _ in row.targets]
+                bar.update(len(batch))
+
+
+@contextmanager
+def _head_at(model: Any, owners: Tensor, columns: Tensor) -> Iterator[None]:
+    """Let the encoder hand on only the hidden states [N, 1, H] at (owners, columns), so that the head runs on no more.
+
+    Heads differ in name and shape from model to model; the encoder's output is the one place that all have.
+    """
+    whole = model.get_base_model() if hasattr(model, "peft_config") else model
+
+    def gather(_module: nn.Module, _inputs: Any, output: Any) -> Any:
+        output.last_hidden_state = output.last_hidden_state[owners, columns][:, None]
+        return output
+
+    hook = whole.base_model.register_forward_hook(gather)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def _sum(predictions: Sequence[Prediction]) -> float:
+    return math.fsum(one.logprob for one in predictions)
+
+
+def _log_mean(predictions: Sequence[Prediction]) -> float:
+    """log of the mean of probabilities, which may be too small for a float themselves."""
+    logprobs = torch.tensor([one.logprob for one in predictions], dtype=torch.float64)
+    return float(logprobs.logsumexp(0) - math.log(len(predictions)))

@@ -1,0 +1,145 @@
+"""Encoder-decoder models (T5, FLAN-T5, BART) as an lm-eval model: the decoder's text is scored, end token included."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from lm_eval.api.registry import register_model
+from lm_eval.models.utils import normalize_gen_kwargs
+from torch import Tensor
+from tqdm import tqdm
+
+from harness.data.families import Family
+from harness.data.infill import source_ids, target_ids
+from harness.models.base import TransformersLM, request_name, require_finite
+
+log = logging.getLogger(__name__)
+
+
+class Seq2SeqRow(NamedTuple):
+    """The encoder's ids and the decoder's labels of one request, both closed by the end token."""
+
+    source: Sequence[int]
+    target: Sequence[int]
+
+
+@register_model("hf-seq2seq")
+class Seq2SeqLM(TransformersLM):
+    """Models of `AutoModelForSeq2SeqLM`, as a `TransformersLM`.
+
+    What lm-eval's own path leaves out or puts in: the end token is scored, padding is masked on both sides, and an
+    empty context is an error, since a decoder without its encoder's text measures nothing.
+    """
+
+    family: ClassVar[Family] = "seq2seq"
+    backend_name = "seq2seq"
+
+    def __init__(self, pretrained: str, **kwargs: Any) -> None:
+        """As `TransformersLM`; warns of T5 in fp16, which overflows."""
+        super().__init__(pretrained, **kwargs)
+        if self.config.model_type in ("t5", "mt5", "umt5") and self._model.dtype == torch.float16:
+            log.warning(
+                "%s in float16: T5's feed-forward layers overflow there, and a score that is no number is an error; "
+                "use dtype=float32, or bfloat16 where the GPU has it",
+                pretrained,
+            )
+
+    @property
+    def start(self) -> tuple[str, int]:
+        """The token that the decoder starts from, and its id."""
+        token_id = int(self.config.decoder_start_token_id)
+        return str(self.tokenizer.convert_ids_to_tokens(token_id)), token_id
+
+    def loglikelihood(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
+        """(log P(continuation, end token | context) in nats, whether greedy decoding would give it).
+
+        With y_1..y_n the continuation's tokens and y_(n+1) the end token: sum_t log P(y_t | y_<t, encoder(context)).
+        As infill (`harness.data.infill`) the context is a text with sentinels for its gaps and the continuation each
+        sentinel with what fills it: how likely the model is to put these words there.
+
+        Raises:
+            ValueError: an empty context, or a text longer than the model's window.
+            FloatingPointError: a score is not finite; names the batch.
+        """
+        rows = []
+        for request in requests:
+            context, continuation = request.args
+            if not context.strip():
+                raise ValueError(
+                    f"{request_name(request)}: an encoder-decoder was asked for {continuation[:60]!r} with an empty "
+                    "context, which measures nothing. Use a task that asks by infill or prompt: crows_pairs, "
+                    "stereoset, crows_pairs_prompt, stereoset_prompt"
+                )
+            row = Seq2SeqRow(source_ids(self.tokenizer, context), target_ids(self.tokenizer, continuation))
+            if (longest := max(map(len, row))) > self.max_length:
+                raise ValueError(self._too_long(request, longest))
+            rows.append(row)
+        order = sorted(range(len(rows)), key=lambda n: (-sum(map(len, rows[n])), tuple(rows[n].source), n))
+        answers: list[tuple[float, bool]] = [(float("nan"), False)] * len(rows)
+        with tqdm(total=len(rows), disable=disable_tqdm or self.rank != 0, desc="Scoring") as bar:
+            for batch in self._batches(order, lambda number: sum(map(len, rows[number]))):
+                scored = self._score([rows[number] for number in batch])
+                require_finite([requests[number] for number in batch], [logprob for logprob, _ in scored], batch=True)
+                for number, answer in zip(batch, scored, strict=True):
+                    answers[number] = answer
+                bar.update(len(batch))
+        return answers
+
+    def loglikelihood_rolling(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[float]:
+        """An encoder-decoder gives no likelihood of a text alone.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError(
+            f"{request_name(requests[0])}: an encoder-decoder gives no likelihood of a text alone; its retention is "
+            "measured by the LMS of stereoset or stereoset_prompt"
+        )
+
+    def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
+        """lm-eval's generations.
+
+        Raises:
+            ValueError: a prompt, or what may be generated after it, exceeds the model's window.
+        """
+        for request in requests:
+            prompt, arguments = request.args
+            room = int(normalize_gen_kwargs(dict(arguments), self.max_gen_toks)["max_gen_toks"])
+            if (longest := max(len(source_ids(self.tokenizer, prompt)), room)) > self.max_length:
+                raise ValueError(self._too_long(request, longest))
+        generated: list[str] = super().generate_until(requests, disable_tqdm=disable_tqdm)
+        return generated
+
+    @torch.inference_mode()
+    def _score(self, rows: Sequence[Seq2SeqRow]) -> list[tuple[float, bool]]:
+        """One batch. Requests about one context share its pass through the encoder."""
+        sources = list(dict.fromkeys(tuple(row.source) for row in rows))
+        source, source_mask = self._padded(sources)
+        target, target_mask = self._padded([row.target for row in rows])
+        owners = torch.tensor([sources.index(tuple(row.source)) for row in rows], device=self.device)
+        encoder_outputs = self._model.get_encoder()(input_ids=source, attention_mask=source_mask)
+        encoder_outputs.last_hidden_state = encoder_outputs.last_hidden_state[owners]
+        start = torch.full_like(target[:, :1], self.start[1])
+        logits = self._model(
+            encoder_outputs=encoder_outputs,
+            attention_mask=source_mask[owners],
+            decoder_input_ids=torch.cat([start, target[:, :-1]], 1),
+            decoder_attention_mask=target_mask,
+        ).logits.float()
+        expected = logits.gather(2, target[:, :, None]).squeeze(2)
+        logprobs = ((expected - logits.logsumexp(2)) * target_mask).sum(1)
+        greedy = ((expected >= logits.amax(2)) | (target_mask == 0)).all(1)
+        return list(zip(logprobs.tolist(), greedy.tolist(), strict=True))
+
+    def _padded(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """Ids [B, T] and their mask, padded on the right."""
+        width = max(map(len, rows))
+        ids = torch.zeros((len(rows), width), dtype=torch.long)
+        mask = torch.zeros_like(ids)
+        for number, row in enumerate(rows):
+            ids[number, : len(row)] = torch.as_tensor(row)
+            mask[number, : len(row)] = 1
+        return ids.to(self.device), mask.to(self.device)
