@@ -10,27 +10,27 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-from peft import LoraConfig, get_peft_model
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, set_seed
+from transformers import set_seed
 from transformers.utils.logging import disable_progress_bar
 
 from harness.allocator import keep_freed_memory
 from harness.data import crows_pairs
+from harness.data.families import Family, family_of
 from harness.data.sources import locate
 from harness.data.split import SPLIT_FILE, Split
-from harness.data.tokens import load_tokens
+from harness.data.tokens import load_tokenizer
 from harness.files import atomic_write
 from harness.orphans import exit_with_run
-from harness.weights import require_safe_weights
 from training.checkpoints import complete_checkpoints
 from training.config import PairArguments, TrainingArguments, fingerprint, parse
+from training.families import load_model, require_fitting, require_one_vocabulary, rows_of, window, with_adapter
 from training.folds import grouped_folds
 from training.pairs import PairCollator, PairDataset
 from training.trainer import PairTrainer, require_processes
 
 RUN_FILE = "run.json"
 TRAINED_FILE = "trained.json"
+DESTRUCTIVE_LEARNING_RATE = 1e-2
 log = logging.getLogger("training")
 
 
@@ -43,6 +43,14 @@ def main(argv: Sequence[str]) -> None:
     disable_progress_bar()
     require_processes(training_arguments.world_size)
     keep_freed_memory()
+    family = family_of({"pretrained": pair_arguments.model_name_or_path})
+    require_fitting(pair_arguments, training_arguments, family)
+    if pair_arguments.full and training_arguments.learning_rate >= DESTRUCTIVE_LEARNING_RATE:
+        log.warning(
+            "learning_rate=%g with full fine-tuning: published work destroyed models at such rates (LMS fell from "
+            "95.9 to 0.2); usual ones are 1e-5 to 5e-5",
+            training_arguments.learning_rate,
+        )
     if pair_arguments.full and pair_arguments.objective == "balance":
         log.warning("full fine-tuning with `balance` keeps a second, frozen copy of the model in memory")
     data = locate("crows_pairs", pair_arguments.data_dir)
@@ -58,19 +66,20 @@ def main(argv: Sequence[str]) -> None:
             held_out=tuple(pair.pair_id for pair, its in zip(pairs, folds, strict=True) if its == fold),
         )
         training_arguments.output_dir = str(output_dir / f"fold-{fold}")
-        train_fold(pair_arguments, training_arguments, split, pairs)
+        train_fold(pair_arguments, training_arguments, family, split, pairs)
 
 
 def train_fold(
     pair_arguments: PairArguments,
     training_arguments: TrainingArguments,
+    family: Family,
     split: Split,
     pairs: Sequence[crows_pairs.Pair],
 ) -> None:
     """Train on the pairs of `split.train`; leaves split.json, run.json, checkpoint-N folders, trained.json.
 
     Raises:
-        ValueError: the folder holds another run; names what differs.
+        ValueError: the folder holds another run, names what differs; or the model cannot be trained on these pairs.
     """
     folder = Path(training_arguments.output_dir)
     claim(folder, split, fingerprint(pair_arguments, training_arguments), training_arguments.process_index == 0)
@@ -78,33 +87,20 @@ def train_fold(
         log.info("fold %d: finished earlier, skipped", split.fold)
         return
     set_seed(training_arguments.seed)
-    model, tokenizer = load(pair_arguments)
-    start_token_id = load_tokens(
-        {"pretrained": pair_arguments.model_name_or_path, "prefix_token_id": pair_arguments.start_token_id}
-    ).start[1]
+    model = load_model(pair_arguments, family)
+    tokenizer = load_tokenizer({"pretrained": pair_arguments.model_name_or_path})
+    require_one_vocabulary(model, tokenizer)
     chosen = set(split.train)
     dataset = PairDataset(
         [pair for pair in pairs if pair.pair_id in chosen],
-        tokenizer,
-        start_token_id,
-        getattr(model.config, "max_position_embeddings", sys.maxsize),
+        rows_of(pair_arguments, family, tokenizer, training_arguments.seed),
+        window(model),
     )
     base_model = None
-    if pair_arguments.full:
-        if pair_arguments.objective == "balance":
-            base_model, _ = load(pair_arguments)
-    else:
-        targets = pair_arguments.lora_target_modules
-        model = get_peft_model(
-            model,
-            LoraConfig(
-                r=pair_arguments.lora_r,
-                lora_alpha=pair_arguments.lora_alpha,
-                lora_dropout=pair_arguments.lora_dropout,
-                target_modules=targets[0] if targets == ["all-linear"] else targets,
-                task_type="CAUSAL_LM",
-            ),
-        )
+    if not pair_arguments.full:
+        model = with_adapter(model, pair_arguments, family)
+    elif pair_arguments.objective == "balance":
+        base_model = load_model(pair_arguments, family)
     trainer = PairTrainer(
         model=model,
         args=training_arguments,
@@ -116,9 +112,10 @@ def train_fold(
     )
     trainable = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     log.info(
-        "fold %d: %s on %d pairs, %d held out; %d of %d weights trained, %d process(es)",
+        "fold %d: %s of a %s model on %d pairs, %d held out; %d of %d weights trained, %d process(es)",
         split.fold,
         pair_arguments.objective,
+        family,
         len(dataset),
         len(split.held_out),
         trainable,
@@ -161,16 +158,6 @@ def claim(folder: Path, split: Split, settings: dict[str, object], writes: bool)
                 )
         elif writes:
             atomic_write(file, json.dumps(content, indent=1) + "\n")
-
-
-def load(pair_arguments: PairArguments) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The model in fp32 and its tokenizer; no remote code, and no pickled weights unless allowed."""
-    name = pair_arguments.model_name_or_path
-    require_safe_weights(name, pair_arguments.allow_pickle)
-    model = AutoModelForCausalLM.from_pretrained(
-        name, dtype=torch.float32, use_safetensors=None if pair_arguments.allow_pickle else True
-    )
-    return model, AutoTokenizer.from_pretrained(name)
 
 
 def _epoch(checkpoint: Path) -> float | None:

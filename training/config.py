@@ -42,18 +42,35 @@ DECIDES_WEIGHTS = (
 class PairArguments:
     """What to fine-tune, on which pairs, towards what."""
 
-    model_name_or_path: str = field(metadata={"help": "Hub id or folder of a causal language model."})
+    model_name_or_path: str = field(
+        metadata={"help": "Hub id or folder of a causal, masked or encoder-decoder language model."}
+    )
     objective: Literal["anti", "both", "balance"] = field(
         default="balance", metadata={"help": "What a step minimises; formulas in training/objectives.py."}
     )
+    seq2seq_form: Literal["infill", "rewrite"] = field(
+        default="infill",
+        metadata={
+            "help": "Encoder-decoders: fill in what the pair does not share, as it is scored, or rewrite one sentence "
+            "as the other."
+        },
+    )
     balance_weight: float = field(default=0.5, metadata={"help": "`balance`: weight of the log-probability gap."})
     kl_weight: float = field(default=0.5, metadata={"help": "`balance`: weight of the divergence from the base."})
+    balanced_tokens: Literal["modified", "all"] = field(
+        default="modified",
+        metadata={
+            "help": "Masked models, `balance`: tokens whose pseudo-log-likelihood is levelled; `all` is what "
+            "crows_pairs scores, at some ten times the cost."
+        },
+    )
     full: bool = field(default=False, metadata={"help": "Train all weights instead of a LoRA adapter."})
     lora_r: int = field(default=16, metadata={"help": "Rank of the LoRA adapter."})
     lora_alpha: int = field(default=32, metadata={"help": "Scale of the LoRA adapter, over its rank."})
     lora_dropout: float = field(default=0.0, metadata={"help": "Dropout before the adapter."})
     lora_target_modules: list[str] = field(
-        default_factory=lambda: ["all-linear"], metadata={"help": "Module names that get an adapter."}
+        default_factory=lambda: ["all-linear"],
+        metadata={"help": "Modules with an adapter; `all-linear`: all but the head."},
     )
     num_folds: int = field(
         default=5, metadata={"help": "Folds of CrowS-Pairs; related pairs share one. 1 trains on all pairs."}
@@ -63,7 +80,7 @@ class PairArguments:
         metadata={"help": "Folds to hold out, one run each: numbers from 0, or `all` for cross-fitting."},
     )
     start_token_id: int | None = field(
-        default=None, metadata={"help": "Token before each sentence; default: BOS, else EOS, as lm-eval scores."}
+        default=None, metadata={"help": "Causal models: token before each sentence; default: BOS, else EOS."}
     )
     data_dir: str | None = field(
         default=None, metadata={"help": "Folder with crows_pairs/; default: as `stereoscope data list` says."}

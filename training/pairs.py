@@ -1,69 +1,104 @@
-"""Pairs as token ids: what a step of training sees."""
+"""Pairs as token ids: what a step of training sees, in one shape for every family of models."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
-from transformers import PreTrainedTokenizerBase
 
 from harness.data.crows_pairs import Pair
 
 
-class PairDataset(Dataset[dict[str, Any]]):
-    """Tokenized pairs. `start_token_id` precedes every sentence, as it does when the pair is scored.
+class Row(NamedTuple):
+    """One text through the model: ids by the name of the model's argument, and what is expected of its logits.
 
-    Raises:
-        ValueError: a sentence is longer than `max_length` tokens; names the row.
+    `targets[k]` is the token that the logits at position `columns[k]` predict.
     """
 
-    def __init__(
-        self, pairs: Sequence[Pair], tokenizer: PreTrainedTokenizerBase, start_token_id: int, max_length: int
-    ) -> None:
-        self.items: list[dict[str, Any]] = []
+    inputs: Mapping[str, list[int]]
+    columns: list[int]
+    targets: list[int]
+
+
+class PairRows(NamedTuple):
+    """The texts that score the two sentences of a pair."""
+
+    more: list[Row]
+    less: list[Row]
+
+
+RowsOf = Callable[[Pair, int], PairRows]
+"""A family's way to ask for a pair in an epoch (from 0): the same rows whenever and wherever it is asked."""
+
+
+class PairInEpoch(NamedTuple):
+    """What the sampler asks the data set for: rows with random masks are drawn anew in every epoch."""
+
+    pair: int
+    epoch: int
+
+
+class PairDataset(Dataset[PairRows]):
+    """Pairs as rows; `lengths` holds the tokens of each one's longest text.
+
+    Raises:
+        ValueError: a text is longer than `window` tokens; names the row.
+    """
+
+    def __init__(self, pairs: Sequence[Pair], rows_of: RowsOf, window: int) -> None:
+        self.pairs, self.rows_of = pairs, rows_of
+        self.lengths: list[int] = []
         for pair in pairs:
-            more, less = (
-                [start_token_id, *tokenizer.encode(sentence, add_special_tokens=False)]
-                for sentence in (pair.sent_more, pair.sent_less)
-            )
-            longest = max(len(more), len(less))
-            if longest > max_length:
+            rows = rows_of(pair, 0)
+            length = max(len(ids) for row in rows.more + rows.less for ids in row.inputs.values())
+            if length > window:
                 raise ValueError(
-                    f"CrowS-Pairs row {pair.row}: {longest} tokens with the start token, the model takes {max_length}"
+                    f"CrowS-Pairs row {pair.row}: {length} tokens with special tokens, and the model takes {window}. "
+                    "Nothing is ever cut: take a model with a longer window, or leave the row out"
                 )
-            self.items.append({"more": more, "less": less, "length": longest})
+            self.lengths.append(length)
 
     def __len__(self) -> int:
-        return len(self.items)
+        return len(self.pairs)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        return self.items[index]
-
-    @property
-    def column_names(self) -> list[str]:
-        """What `Trainer`'s length-grouped sampler asks for, to find `length` without tokenizing again."""
-        return ["more", "less", "length"]
+    def __getitem__(self, key: PairInEpoch) -> PairRows:
+        return self.rows_of(self.pairs[key.pair], key.epoch)
 
 
 @dataclass(frozen=True)
 class PairCollator:
-    """Pads P pairs on the right into one batch of 2P sentences, the more stereotypical ones first.
+    """Pads the R rows of P pairs on the right into one batch.
 
-    Returns `input_ids`, `attention_mask` [2P, T] and `scored` [2P, T - 1], 1 where the next token is a sentence's own.
+    Returns the model's arguments, ids and attention masks [R, T], and beside them `scored`: `row`, `column`, `target`
+    and `owner` [N] (where a scored token is read in the logits, which it is, and whose: the sentences are counted with
+    the P more stereotypical ones first), and the number of `pairs`.
     """
 
     pad_token_id: int
 
-    def __call__(self, items: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
-        sentences = [item["more"] for item in items] + [item["less"] for item in items]
-        width = max(map(len, sentences))
-        input_ids = torch.full((len(sentences), width), self.pad_token_id)
-        attention_mask = torch.zeros((len(sentences), width), dtype=torch.long)
-        for row, sentence in enumerate(sentences):
-            input_ids[row, : len(sentence)] = torch.tensor(sentence)
-            attention_mask[row, : len(sentence)] = 1
-        return {"input_ids": input_ids, "attention_mask": attention_mask, "scored": attention_mask[:, 1:].float()}
+    def __call__(self, items: Sequence[PairRows]) -> dict[str, Any]:
+        sentences = [item.more for item in items] + [item.less for item in items]
+        rows = [(owner, row) for owner, its in enumerate(sentences) for row in its]
+        inputs: dict[str, Tensor] = {}
+        for name in rows[0][1].inputs:
+            ids, mask = self._padded([row.inputs[name] for _, row in rows])
+            inputs |= {name: ids, name.replace("input_ids", "attention_mask"): mask}
+        places = [
+            (number, column, target, owner)
+            for number, (owner, row) in enumerate(rows)
+            for column, target in zip(row.columns, row.targets, strict=True)
+        ]
+        scored = dict(zip(("row", "column", "target", "owner"), torch.tensor(places).unbind(1), strict=True))
+        return {**inputs, "scored": {**scored, "pairs": len(items)}}
+
+    def _padded(self, rows: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
+        ids = torch.full((len(rows), max(map(len, rows))), self.pad_token_id)
+        mask = torch.zeros_like(ids)
+        for number, row in enumerate(rows):
+            ids[number, : len(row)] = torch.tensor(row)
+            mask[number, : len(row)] = 1
+        return ids, mask

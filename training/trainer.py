@@ -25,13 +25,13 @@ import torch
 from peft import PeftModel
 from torch import Tensor, nn
 from torch.utils.data import Sampler
-from transformers import PreTrainedModel, Trainer
+from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from training import objectives
 from training.checkpoints import complete_checkpoints, seal
-from training.config import PairArguments
-from training.pairs import PairDataset
+from training.config import PairArguments, TrainingArguments
+from training.pairs import PairDataset, PairInEpoch
 
 SAVING = ".saving"
 
@@ -53,14 +53,12 @@ class PairTrainer(Trainer):
     def compute_loss(
         self,
         model: nn.Module,
-        inputs: dict[str, Tensor],
-        return_outputs: bool = False,
+        inputs: dict[str, Any],
         num_items_in_batch: Tensor | int | None = None,
-    ) -> Tensor | tuple[Tensor, Any]:
+    ) -> Tensor:
         """Sum of the pairs' losses over the pairs of the global batch, times the ranks that average gradients."""
-        mask = inputs.pop("scored")
-        outputs = model(**inputs)
-        result = self._objective(model, outputs.logits, inputs, mask)
+        scored = inputs.pop("scored")
+        result = self._objective(model, inputs, **scored)
         if not torch.isfinite(result.loss).all():
             raise FloatingPointError(
                 f"loss is not finite at step {self.state.global_step + 1} (epoch {self.state.epoch:.2f}) on rank "
@@ -68,30 +66,43 @@ class PairTrainer(Trainer):
                 "intact; lower learning_rate, or use fp32 or bf16 instead of fp16."
             )
         self._log_terms(result.parts)
-        pairs = num_items_in_batch if num_items_in_batch is not None else result.loss.numel()
-        loss = result.loss.sum() * self.accelerator.num_processes / pairs
-        return (loss, outputs) if return_outputs else loss
+        pairs = num_items_in_batch if num_items_in_batch is not None else scored["pairs"]
+        loss: Tensor = result.loss.sum() * self.accelerator.num_processes / pairs
+        return loss
 
     def _objective(
-        self, model: nn.Module, logits: Tensor, inputs: dict[str, Tensor], mask: Tensor
+        self,
+        model: nn.Module,
+        inputs: dict[str, Tensor],
+        row: Tensor,
+        column: Tensor,
+        target: Tensor,
+        owner: Tensor,
+        pairs: int,
     ) -> objectives.PairLoss:
         arguments = self.pair_arguments
-        log_model = objectives.log_distribution(logits)
-        logprobs = objectives.token_logprobs(log_model, inputs["input_ids"], mask)
+        log_model = objectives.log_distributions(model(**inputs).logits, row, column)
+        logprobs = objectives.token_logprobs(log_model, target)
+        sums = objectives.sentence_sums(logprobs, owner, 2 * pairs)
+        counts = objectives.sentence_sums(torch.ones_like(logprobs), owner, 2 * pairs)
         if arguments.objective == "anti":
-            return objectives.anti(logprobs, mask)
+            return objectives.anti(sums, counts)
         if arguments.objective == "both":
-            return objectives.both(logprobs, mask)
-        log_base = objectives.log_distribution(self._base_logits(model, inputs))
-        divergence = objectives.kl_to_base(log_model, log_base, mask)
-        return objectives.balance(logprobs, mask, divergence, arguments.balance_weight, arguments.kl_weight)
+            return objectives.both(sums, counts)
+        log_base = objectives.log_distributions(self._base_logits(model, inputs), row, column)
+        divergences = objectives.sentence_sums(objectives.kl_to_base(log_model, log_base), owner, 2 * pairs)
+        return objectives.balance(sums, counts, divergences, arguments.balance_weight, arguments.kl_weight)
 
     @torch.no_grad()
     def _base_logits(self, model: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
+        """The base model's, without dropout; the model that is trained goes on in the mode that it was in."""
         unwrapped = self.accelerator.unwrap_model(model)
         base = self.base_model if self.base_model is not None else unwrapped
+        training = base.training
+        base.eval()
         with unwrapped.disable_adapter() if isinstance(unwrapped, PeftModel) else nullcontext():
             logits: Tensor = base(**inputs).logits
+        base.train(training)
         return logits
 
     def _log_terms(self, parts: dict[str, Tensor]) -> None:
@@ -106,17 +117,19 @@ class PairTrainer(Trainer):
             self._term_sums, self._pairs_seen = {}, 0
         super().log(logs, start_time)
 
-    def _get_num_items_in_batch(self, batch_samples: list[dict[str, Tensor]], device: torch.device) -> Tensor | None:
+    def _get_num_items_in_batch(self, batch_samples: list[dict[str, Any]], device: torch.device) -> Tensor | None:
         if not batch_samples:
             return None
-        pairs = torch.tensor(sum(len(batch["input_ids"]) // 2 for batch in batch_samples), device=device)
+        pairs = torch.tensor(sum(batch["scored"]["pairs"] for batch in batch_samples), device=device)
         return self.accelerator.gather(pairs).sum() if self.args.world_size > 1 else pairs
 
-    def _get_train_sampler(self, train_dataset: PairDataset | None = None) -> Sampler[int]:
+    def _get_train_sampler(self, train_dataset: PairDataset | None = None) -> Sampler[PairInEpoch]:
         dataset: PairDataset = train_dataset if train_dataset is not None else self.train_dataset
         per_step = self.args.train_batch_size * self.args.world_size * self.args.gradient_accumulation_steps
         seed = self.args.data_seed if self.args.data_seed is not None else self.args.seed
-        return GroupedBySentenceLength([item["length"] for item in dataset.items], per_step, seed)
+        sampler = GroupedBySentenceLength(dataset.lengths, per_step, seed)
+        self.add_callback(EpochOfSampler(sampler))
+        return sampler
 
     def _get_output_dir(self, trial: Any) -> str:
         folder: str = super()._get_output_dir(trial)
@@ -147,7 +160,7 @@ class PairTrainer(Trainer):
         (Path(output_dir or self.args.output_dir) / "training_args.bin").unlink(missing_ok=True)
 
 
-class GroupedBySentenceLength(Sampler[int]):
+class GroupedBySentenceLength(Sampler[PairInEpoch]):
     """Shuffles, then sorts stretches of 20 batches by length and shuffles the batches: little padding, still random.
 
     `per_step` is the global batch, so the order depends on seed and epoch alone, never on the number of processes.
@@ -167,14 +180,10 @@ class GroupedBySentenceLength(Sampler[int]):
             )
         self.lengths, self.per_step, self.seed, self.epoch = lengths, per_step, seed, 0
 
-    def set_epoch(self, epoch: int) -> None:
-        """Called by accelerate before each epoch, also when it resumes in the middle of one."""
-        self.epoch = epoch
-
     def __len__(self) -> int:
         return len(self.lengths) // self.per_step * self.per_step
 
-    def __iter__(self) -> Iterator[int]:
+    def __iter__(self) -> Iterator[PairInEpoch]:
         generator = torch.Generator().manual_seed(self.seed + self.epoch)
         order = torch.randperm(len(self.lengths), generator=generator).tolist()[: len(self)]
         stretch = self.per_step * self.STRETCH
@@ -183,7 +192,24 @@ class GroupedBySentenceLength(Sampler[int]):
             part = sorted(order[start : start + stretch], key=lambda index: -self.lengths[index])
             batches += [part[at : at + self.per_step] for at in range(0, len(part), self.per_step)]
         for batch in torch.randperm(len(batches), generator=generator).tolist():
-            yield from batches[batch]
+            yield from (PairInEpoch(index, self.epoch) for index in batches[batch])
+
+
+class EpochOfSampler(TrainerCallback):
+    """Tells the sampler its epoch.
+
+    accelerate's own `set_epoch` does not find a sampler behind two wrappers: several processes that resume in the
+    middle of an epoch would get the order of epoch 0.
+    """
+
+    def __init__(self, sampler: GroupedBySentenceLength) -> None:
+        self.sampler = sampler
+
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """`state.epoch` counts passes over the data, with a fraction in the middle of one."""
+        self.sampler.epoch = int(state.epoch or 0)
 
 
 def require_processes(found: int) -> None:

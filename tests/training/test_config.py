@@ -53,11 +53,15 @@ def test_batches_hold_sentences_of_one_length_and_change_with_the_epoch() -> Non
     lengths = [5, 50] * 100
     sampler = GroupedBySentenceLength(lengths, per_step=10, seed=0)
     first = list(sampler)
-    assert sorted(first) == list(range(200))
-    assert sum(len({lengths[index] for index in first[at : at + 10]}) == 1 for at in range(0, 200, 10)) == 20
+    order = [key.pair for key in first]
+    assert sorted(order) == list(range(200))
+    assert sum(len({lengths[pair] for pair in order[at : at + 10]}) == 1 for at in range(0, 200, 10)) == 20
     assert first == list(GroupedBySentenceLength(lengths, per_step=10, seed=0))
-    sampler.set_epoch(1)
-    assert list(sampler) != first
+    sampler.epoch = 1
+    second = list(sampler)
+    assert [key.pair for key in second] != order
+    assert {key.epoch for key in first} == {0}
+    assert {key.epoch for key in second} == {1}
 
 
 def test_a_launcher_whose_processes_do_not_find_each_other_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -69,8 +70,8 @@ def trained(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return output_dir
 
 
-def losses(output_dir: Path) -> list[float]:
-    state = json.loads((output_dir / "fold-0" / "checkpoint-10" / "trainer_state.json").read_text())
+def losses(output_dir: Path, step: int = 10) -> list[float]:
+    state = json.loads((output_dir / "fold-0" / f"checkpoint-{step}" / "trainer_state.json").read_text())
     return [entry["loss"] for entry in state["log_history"] if "loss" in entry]
 
 
@@ -97,6 +98,43 @@ def test_two_processes_give_the_adapter_of_one(tiny_model: Path, trained: Path, 
     train(command(tiny_model, tmp_path, processes=2, per_device_train_batch_size=4))
     assert largest_difference(adapter(trained), adapter(tmp_path)) < 5e-5
     assert losses(tmp_path) == pytest.approx(losses(trained), abs=1e-5)
+
+
+FAMILY_RUNS = [
+    ("bert", "balance", {}),
+    ("bert", "both", {}),
+    ("t5", "balance", {}),
+    ("flan-t5", "both", {"seq2seq_form": "rewrite"}),
+]
+
+
+@pytest.mark.distributed
+@pytest.mark.parametrize(("kind", "objective", "settings"), FAMILY_RUNS)
+def test_two_processes_give_the_adapter_of_one_in_every_family(
+    tiny: Callable[..., Path], tmp_path: Path, kind: str, objective: str, settings: dict[str, str]
+) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    train(command(tiny(kind), one, objective=objective, **settings))
+    train(command(tiny(kind), two, processes=2, objective=objective, per_device_train_batch_size=4, **settings))
+    assert largest_difference(adapter(one), adapter(two)) < 5e-5
+    assert losses(two) == pytest.approx(losses(one), abs=1e-5)
+
+
+@pytest.mark.distributed
+def test_two_processes_that_resume_in_the_middle_of_an_epoch_go_on_with_its_pairs_and_masks(
+    tiny: Callable[..., Path], tmp_path: Path
+) -> None:
+    # 60 pairs, 8 a step: step 9 is in the middle of the second epoch.
+    straight, resumed = tmp_path / "straight", tmp_path / "resumed"
+    flags = {"objective": "both", "max_steps": 12, "save_steps": 3}
+    train(command(tiny("bert"), straight, **flags))
+    shutil.copytree(straight, resumed)
+    shutil.rmtree(resumed / "fold-0" / "checkpoint-12")
+    (resumed / "fold-0" / "trained.json").unlink()
+    output = train(command(tiny("bert"), resumed, processes=2, per_device_train_batch_size=4, **flags))
+    assert "resuming from checkpoint-9" in output
+    assert losses(resumed, 12) == pytest.approx(losses(straight, 12), abs=1e-5)
+    assert largest_difference(adapter(straight, 12), adapter(resumed, 12)) < 5e-5
 
 
 def test_accumulated_steps_give_the_adapter_of_one_batch(tiny_model: Path, trained: Path, tmp_path: Path) -> None:

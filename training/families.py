@@ -1,0 +1,141 @@
+"""What fine-tuning does differently for causal, masked and encoder-decoder models: loading, rows, adapters."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForSeq2SeqLM,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
+
+from harness.data.families import Family
+from harness.data.infill import require_sentinels
+from harness.data.masked_text import require_mask
+from harness.data.tokens import decoder_start_token_id, load_tokens
+from harness.weights import require_safe_weights
+from training.causal_pairs import CausalRows
+from training.config import PairArguments, TrainingArguments
+from training.masked_pairs import MaskedLanguageRows, PseudoLikelihoodRows
+from training.pairs import RowsOf
+from training.seq2seq_pairs import Seq2SeqRows
+
+AUTO_CLASSES: Mapping[Family, Any] = {
+    "causal": AutoModelForCausalLM,
+    "masked": AutoModelForMaskedLM,
+    "seq2seq": AutoModelForSeq2SeqLM,
+}
+PEFT_TASKS: Mapping[Family, str | None] = {"causal": "CAUSAL_LM", "masked": None, "seq2seq": "SEQ_2_SEQ_LM"}
+T5_TYPES = ("t5", "mt5", "umt5")
+
+
+def load_model(arguments: PairArguments, family: Family) -> PreTrainedModel:
+    """The model in fp32; no remote code, and no pickled weights unless allowed."""
+    name = arguments.model_name_or_path
+    require_safe_weights(name, arguments.allow_pickle)
+    config = AutoConfig.from_pretrained(name)
+    # A plain load ties an output head to the embeddings only where the file's are equal. Under ZeRO-3 weights come in
+    # parts, which cannot be compared, and T5 v1.1 (FLAN-T5) would silently lose its own.
+    keep_head = is_deepspeed_zero3_enabled() and has_own_head(config)
+    if keep_head:
+        config.tie_word_embeddings = False
+    model = AUTO_CLASSES[family].from_pretrained(
+        name, config=config, dtype=torch.float32, use_safetensors=None if arguments.allow_pickle else True
+    )
+    if keep_head:
+        model.set_input_embeddings(model.shared)
+    return model
+
+
+def has_own_head(config: PreTrainedConfig) -> bool:
+    """Whether a model is of the T5 kinds whose output head is not its embeddings: v1.1, FLAN, mT5, umT5."""
+    return config.model_type in ("mt5", "umt5") or (config.model_type == "t5" and not config.scale_decoder_outputs)
+
+
+def rows_of(arguments: PairArguments, family: Family, tokenizer: PreTrainedTokenizerBase, seed: int) -> RowsOf:
+    """How the family is asked for a pair.
+
+    Raises:
+        ValueError: the tokenizer lacks what the family needs: a start token, a mask token, sentinel tokens.
+    """
+    name = arguments.model_name_or_path
+    if family == "causal":
+        start = load_tokens({"pretrained": name, "prefix_token_id": arguments.start_token_id}).start[1]
+        return CausalRows(tokenizer, start)
+    if family == "masked":
+        require_mask(tokenizer)
+        if arguments.objective == "balance":
+            return PseudoLikelihoodRows(tokenizer, arguments.balanced_tokens)
+        return MaskedLanguageRows(tokenizer, seed)
+    if arguments.seq2seq_form == "infill":
+        require_sentinels(tokenizer, "seq2seq_form=infill (`rewrite` needs none)")
+    return Seq2SeqRows(tokenizer, decoder_start_token_id({"pretrained": name}), arguments.seq2seq_form)
+
+
+def with_adapter(model: PreTrainedModel, arguments: PairArguments, family: Family) -> PeftModel:
+    """The model frozen, with a new LoRA adapter; `all-linear` is every linear layer but the vocabulary head."""
+    targets = arguments.lora_target_modules
+    return get_peft_model(
+        model,
+        LoraConfig(
+            r=arguments.lora_r,
+            lora_alpha=arguments.lora_alpha,
+            lora_dropout=arguments.lora_dropout,
+            target_modules=targets[0] if targets == ["all-linear"] else targets,
+            task_type=PEFT_TASKS[family],
+        ),
+    )
+
+
+def require_one_vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raises:
+    ValueError: the tokenizer has more tokens than the model has embeddings (fewer are fine: padded matrices).
+    """
+    embeddings = model.get_input_embeddings().num_embeddings
+    if len(tokenizer) > embeddings:
+        raise ValueError(
+            f"{tokenizer.name_or_path}: the tokenizer has {len(tokenizer)} tokens and the model embeddings of "
+            f"{embeddings}: they do not belong together; put the model's own tokenizer beside its weights"
+        )
+
+
+def window(model: PreTrainedModel) -> int:
+    """Tokens that the model has positions for. RoBERTa's start after its padding id."""
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
+            return int(module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1))
+    positions = ("max_position_embeddings", "n_positions")
+    return next((int(getattr(model.config, name)) for name in positions if hasattr(model.config, name)), sys.maxsize)
+
+
+def require_fitting(arguments: PairArguments, training_arguments: TrainingArguments, family: Family) -> None:
+    """Refuse settings that the family cannot be trained with, before anything is written.
+
+    Raises:
+        ValueError: says which setting, and what to set instead.
+    """
+    name = arguments.model_name_or_path
+    if arguments.start_token_id is not None and family != "causal":
+        raise ValueError(
+            f"start_token_id={arguments.start_token_id}: {name} is a {family} model, whose texts start as its own "
+            "tokenizer and config say; leave start_token_id out"
+        )
+    if AutoConfig.from_pretrained(name).model_type in T5_TYPES and in_fp16(training_arguments):
+        raise ValueError(f"{name} in fp16: T5's feed-forward layers overflow there; train it in fp32 or with bf16")
+
+
+def in_fp16(arguments: TrainingArguments) -> bool:
+    """Whether flags, the accelerate config or the DeepSpeed config ask for fp16."""
+    deepspeed = arguments.deepspeed_plugin.deepspeed_config if arguments.deepspeed_plugin else {}
+    return arguments.mixed_precision == "fp16" or deepspeed.get("fp16", {}).get("enabled") is True
