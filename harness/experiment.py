@@ -12,21 +12,23 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from harness.data.families import FAMILIES, require_family
+from harness.data.families import read_config
 from harness.data.sources import SOURCES, find
 from harness.experiment_file import Experiment, ModelEntry, load
 from harness.files import atomic_write
+from harness.metrics.benchmarks import HELD_OUT_OF
 from harness.orphans import only_run
+from harness.preflight import check
 from harness.results import find_scored
 from harness.scoring import Job, JobTarget, write_job
 from harness.task_files import select
-from harness.weights import require_safe_weights, weights_sha256
+from harness.weights import weights_sha256
 
 log = logging.getLogger(__name__)
 
@@ -48,19 +50,27 @@ class Stage:
 def run(path: Path, output_dir: Path | None = None, dry_run: bool = False) -> Path:
     """Run an experiment to its end, or go on where it stopped; returns the folder of its report.
 
+    Args:
+        dry_run: print each model's plan and every command, and start nothing.
+
     Raises:
         ValueError: the file or the folder is not fit for it; nothing was started then.
         RuntimeError: a stage failed; what was finished before is kept.
     """
     experiment = load(path)
     folder = output_dir or Path("runs") / experiment.name
-    _check(experiment)
     stages = [stage for model in experiment.models for stage in _stages(experiment, model, folder)]
     if dry_run:
+        from harness.plan import known_config, model_plan
+
+        check(experiment, known_config)
+        for model in experiment.models:
+            print(model_plan(experiment, model))
         for number, stage in enumerate(stages, start=1):
             print(f"[{number}/{len(stages) + 1}] {stage.name}: {shlex.join(stage.command)}")
         print(f"[{len(stages) + 1}/{len(stages) + 1}] report: stereoscope report {folder}")
         return folder / "report"
+    check(experiment, lambda model: read_config({"pretrained": model.pretrained, "revision": model.revision}))
     with only_run(folder) as environment:
         _claim(folder, experiment)
         for number, stage in enumerate(stages, start=1):
@@ -70,14 +80,6 @@ def run(path: Path, output_dir: Path | None = None, dry_run: bool = False) -> Pa
         report = build_report([folder], folder / "report", halves=experiment.halves)
         log.info("[%d/%d] report: %s", len(stages) + 1, len(stages) + 1, report)
     return report
-
-
-def _check(experiment: Experiment) -> None:
-    """Refuse, before hours of work, what one of the stages would refuse."""
-    select(experiment.tasks, {})
-    for model in experiment.models:
-        require_safe_weights(model.pretrained, bool(experiment.training_of(model).get("allow_pickle")))
-        require_family({"pretrained": model.pretrained, "revision": model.revision}, experiment.name, FAMILIES)
 
 
 def _stages(experiment: Experiment, model: ModelEntry, folder: Path) -> Iterator[Stage]:
@@ -90,7 +92,7 @@ def _stages(experiment: Experiment, model: ModelEntry, folder: Path) -> Iterator
 
 
 def _base_targets(experiment: Experiment, model: ModelEntry, home: Path) -> list[JobTarget]:
-    return [_target(experiment, model, home / "scores" / "base", experiment.tasks)]
+    return [_target(experiment, model, home / "scores" / "base", experiment.tasks_of(model))]
 
 
 def _checkpoint_targets(experiment: Experiment, model: ModelEntry, home: Path) -> list[JobTarget]:
@@ -98,12 +100,20 @@ def _checkpoint_targets(experiment: Experiment, model: ModelEntry, home: Path) -
     for trained in sorted((home / "training").glob("fold-*/trained.json")):
         fold = trained.parent
         split = json.loads((fold / "split.json").read_text(encoding="utf-8"))
-        held_out = ("crows_pairs_heldout",) if split["held_out"] else ()
-        tasks = tuple(name for task in experiment.tasks for name in (held_out if task == "crows_pairs" else (task,)))
+        tasks = _checkpoint_tasks(experiment.tasks_of(model), bool(split["held_out"]))
         for name, epoch in json.loads(trained.read_text(encoding="utf-8"))["checkpoints"].items():
             folder = home / "scores" / fold.name / name
             targets.append(_target(experiment, model, folder, tasks, fold / name, epoch, split["fold"]))
     return targets
+
+
+@cache
+def _checkpoint_tasks(tasks: tuple[str, ...], held_out: bool) -> tuple[str, ...]:
+    """The tasks of a checkpoint: all pairs of CrowS-Pairs become those it never saw, and nothing where it saw all."""
+    # A pattern ("crows_pairs*") has to be taken apart first, or it would bring the trained pairs back.
+    names = select(tasks, {}).names
+    kept = names if held_out else [name for name in names if name not in HELD_OUT_OF]
+    return tuple(HELD_OUT_OF.get(name, name) for name in kept)
 
 
 def _target(
@@ -226,7 +236,7 @@ def _claim(folder: Path, experiment: Experiment) -> None:
     wanted = json.loads(experiment.model_dump_json())
     if file.is_file():
         found = json.loads(file.read_text(encoding="utf-8"))
-        keys = sorted(key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key))
+        keys = sorted(key for key in wanted.keys() | found.keys() if _decides(wanted, key) != _decides(found, key))
         if differing := [key for key in keys if key not in MAY_CHANGE]:
             raise ValueError(
                 f"{folder} belongs to another experiment: {', '.join(differing)} differ from its {EXPERIMENT_FILE}. "
@@ -235,3 +245,10 @@ def _claim(folder: Path, experiment: Experiment) -> None:
     elif strangers := [item.name for item in folder.iterdir() if not item.name.startswith(".")]:
         raise ValueError(f"{folder} is not empty and no experiment's folder ({strangers[0]} is there); give another")
     atomic_write(file, json.dumps(wanted, indent=1) + "\n")
+
+
+def _decides(experiment: dict[str, Any], key: str) -> Any:
+    """A key's value without the parts of it that may change."""
+    if key != "models":
+        return experiment.get(key)
+    return [{name: value for name, value in model.items() if name not in MAY_CHANGE} for model in experiment[key]]

@@ -28,13 +28,14 @@ class _Strict(BaseModel):
 
 
 class ModelEntry(_Strict):
-    """One model: a hub id or folder, extra arguments for `hf-causal`, and training settings of its own."""
+    """One model: a hub id or folder, extra arguments for its class, and tasks and training settings of its own."""
 
     name: FileName
     pretrained: str
     revision: str = "main"
     start_token_id: int | None = None
     model_args: dict[str, Any] = Field(default_factory=dict)
+    tasks: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     training: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -52,8 +53,9 @@ class Experiment(_Strict):
     """Score each model, fine-tune it, score every checkpoint with the same tasks, report.
 
     `halves` also reports StereoSet by two fixed halves of its terms: settings chosen on one are checked on the other.
-    `training` holds `accelerate_config` and the settings of `python -m training`. The task `crows_pairs` becomes
-    `crows_pairs_heldout` for a checkpoint. Paths are relative to the working folder.
+    `training` holds `accelerate_config` and the settings of `python -m training`. A model's own `tasks` take the place
+    of the experiment's, its own `training` settings go over them. For a checkpoint the tasks of CrowS-Pairs become
+    those of its held-out pairs (`crows_pairs_heldout`). Paths are relative to the working folder.
     """
 
     name: FileName
@@ -63,6 +65,10 @@ class Experiment(_Strict):
     halves: bool = False
     scoring: Scoring = Scoring()
     training: dict[str, Any] = Field(default_factory=dict)
+
+    def tasks_of(self, model: ModelEntry) -> tuple[str, ...]:
+        """The tasks that the model and its checkpoints are scored on."""
+        return model.tasks or self.tasks
 
     def training_of(self, model: ModelEntry) -> dict[str, Any]:
         """The model's training settings, common ones first, without `accelerate_config`."""

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from tiny_models import byte_bert, byte_llama
 
-from harness.experiment import run
+from harness.experiment import _checkpoint_tasks, _claim, run
 from harness.experiment_file import load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -167,6 +167,8 @@ def test_a_dry_run_prints_every_command_and_writes_nothing(
     for stage in STAGES:
         assert f"{stage}: " in printed
     assert "-m training --config" in printed
+    assert "causal, 32k parameters" in printed
+    assert "GiB on each: weights" in printed
     assert not (tmp_path / "out").exists()
 
 
@@ -218,11 +220,39 @@ def test_a_model_folder_with_pickled_weights_only_is_refused(tmp_path: Path) -> 
         run(write(tmp_path / "tiny.yaml", tmp_path / "pickled"), tmp_path / "out")
 
 
-def test_a_masked_model_is_refused_before_anything_starts(tmp_path: Path) -> None:
+def test_a_task_that_a_model_cannot_do_is_refused_before_anything_starts(model: Path, tmp_path: Path) -> None:
     bert = byte_bert(tmp_path / "bert")
-    with pytest.raises(ValueError, match="masked"):
-        run(write(tmp_path / "tiny.yaml", bert), tmp_path / "out")
+    models = [{"name": "tiny", "pretrained": str(model)}, {"name": "bert", "pretrained": str(bert)}]
+    tasks = ["crows_pairs", "crows_pairs_prompt"]
+    with pytest.raises(ValueError, match=r"model bert: .*masked.*cannot be asked crows_pairs_prompt"):
+        run(write(tmp_path / "tiny.yaml", model, models=models, tasks=tasks), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_model_may_have_tasks_of_its_own(model: Path, tmp_path: Path) -> None:
+    entry = {"name": "tiny", "pretrained": str(model)}
+    models = [entry, {**entry, "name": "other", "tasks": ["stereoset"]}]
+    experiment = load(write(tmp_path / "tiny.yaml", model, models=models))
+    assert [experiment.tasks_of(one) for one in experiment.models] == [experiment.tasks, ("stereoset",)]
+
+
+def test_a_checkpoint_is_never_scored_on_pairs_that_it_was_trained_on() -> None:
+    forms = ("crows_pairs", "crows_pairs_pll", "crows_pairs_prompt")
+    assert _checkpoint_tasks((*forms, "wikitext2"), True) == (*(f"{form}_heldout" for form in forms), "wikitext2")
+    assert _checkpoint_tasks((*forms, "wikitext2"), False) == ("wikitext2",)
+    assert _checkpoint_tasks(("crows_pairs_p?l",), True) == ("crows_pairs_pll_heldout",)
+
+
+def test_the_tasks_of_a_model_may_change_in_a_run_and_its_training_may_not(model: Path, tmp_path: Path) -> None:
+    def claim(**changes: Any) -> None:
+        entry = {"name": "tiny", "pretrained": str(model), **changes}
+        _claim(tmp_path / "out", load(write(tmp_path / "tiny.yaml", model, models=[entry])))
+
+    (tmp_path / "out").mkdir()
+    claim()
+    claim(tasks=["stereoset"])
+    with pytest.raises(ValueError, match="belongs to another experiment: models differ"):
+        claim(training={"seed": 7})
 
 
 def test_ready_experiments_load(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,64 @@
+"""What an experiment's stages would refuse, refused before the first one starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING
+
+from harness.data.families import TASKS_OF, family
+from harness.experiment_file import Experiment, ModelEntry
+from harness.metrics.benchmarks import BENCHMARKS, HELD_OUT_OF
+from harness.strategy import read_strategy
+from harness.task_files import leaves, select
+from harness.weights import require_safe_weights
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
+
+def check(experiment: Experiment, config_of: Callable[[ModelEntry], PretrainedConfig]) -> None:
+    """Check every model's weights, tasks and precision; of the models only configs are read.
+
+    Raises:
+        ValueError: names the model, what it cannot do, and what it can.
+    """
+    for model in experiment.models:
+        require_safe_weights(model.pretrained, bool(experiment.training_of(model).get("allow_pickle")))
+        config = config_of(model)
+        _check_tasks(experiment, model, config)
+        _check_precision(experiment, model, config)
+
+
+def _check_tasks(experiment: Experiment, model: ModelEntry, config: PretrainedConfig) -> None:
+    kind = family(config)
+    asked = _leaves(experiment.tasks_of(model))
+    able = _leaves(tuple(TASKS_OF[kind].split(", ")))
+    if chosen := [task for task in asked if task in HELD_OUT_OF.values()]:
+        raise ValueError(
+            f"{experiment.name}, model {model.name}: tasks name {', '.join(chosen)}, which only a trained checkpoint "
+            f"can be asked; name {', '.join(str(BENCHMARKS[task].whole) for task in chosen)}, and checkpoints are "
+            "scored on their held-out pairs by themselves"
+        )
+    if wrong := [task for task in asked if task in BENCHMARKS and task not in able]:
+        raise ValueError(
+            f"{experiment.name}, model {model.name}: {model.pretrained} is a {kind} language model, which cannot be "
+            f"asked {', '.join(wrong)}. It can be asked {TASKS_OF[kind]}; give it `tasks` of its own"
+        )
+
+
+@cache
+def _leaves(tasks: tuple[str, ...]) -> list[str]:
+    return leaves(select(tasks, {}))
+
+
+def _check_precision(experiment: Experiment, model: ModelEntry, config: PretrainedConfig) -> None:
+    from training.families import T5_TYPES
+
+    strategy = read_strategy(experiment.accelerate_config_of(model), experiment.training_of(model))
+    if config.model_type in T5_TYPES and strategy.precision == "fp16":
+        raise ValueError(
+            f"{experiment.name}, model {model.name}: trained in fp16, where the feed-forward layers of "
+            f"{model.pretrained} overflow; give its `training` an accelerate_config in fp32, such as "
+            "accelerate_configs/t4x2_ddp_fp32.yaml"
+        )

@@ -1,0 +1,226 @@
+"""The memory that a plan tells, against published totals, what was measured, and what autograd really keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import AutoConfig, GPT2Config
+
+from harness.data.families import family
+from harness.memory import (
+    GIB,
+    Batch,
+    Memory,
+    activation_bytes,
+    count_parameters,
+    empty_model,
+    training_memory,
+)
+from harness.model_shapes import SHAPES, config_of
+from harness.strategy import Strategy
+from training.families import AUTO_CLASSES
+
+# Total parameters as their publishers and the hub count them.
+PUBLISHED = {
+    "bert-base-uncased": 109_514_298,
+    "bert-large-uncased": 335_174_458,
+    "gpt2": 124_439_808,
+    "gpt2-medium": 354_823_168,
+    "gpt2-large": 774_030_080,
+    "gpt2-xl": 1_557_611_200,
+    "bigscience/bloomz-560m": 559_214_592,
+    "bigscience/bloomz-1b1": 1_065_314_304,
+    "bigscience/bloomz-1b7": 1_722_408_960,
+    "bigscience/bloomz-3b": 3_002_557_440,
+    "bigscience/bloomz-7b1": 7_069_016_064,
+    "google/flan-t5-small": 76_961_152,
+    "google/flan-t5-base": 247_577_856,
+    "google/flan-t5-large": 783_150_080,
+    "google/flan-t5-xl": 2_849_757_184,
+}
+SMALL: dict[str, dict[str, Any]] = {
+    "gpt2": {"n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 64, "bos_token_id": 0, "eos_token_id": 0},
+    "bert": {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128},
+    "bloom": {"hidden_size": 64, "n_layer": 2, "n_head": 4},
+    "t5": {"d_model": 64, "d_kv": 16, "d_ff": 128, "num_layers": 2, "num_heads": 4, "decoder_start_token_id": 0},
+}
+BATCH = Batch(rows=8, tokens=24, decoder_tokens=0, scored=0)
+
+
+def small(kind: str) -> Any:
+    return AutoConfig.for_model(kind, vocab_size=512, **SMALL[kind])
+
+
+def batch_of(kind: str) -> Batch:
+    return BATCH._replace(decoder_tokens=10) if kind == "t5" else BATCH
+
+
+def adapted(model: Any, lora: bool) -> Any:
+    return get_peft_model(model, LoraConfig(r=4, target_modules="all-linear")) if lora else model
+
+
+def states(memory: Memory) -> int:
+    return memory.weights + memory.gradients + memory.optimizer
+
+
+@pytest.mark.parametrize("hub_id", SHAPES)
+def test_shapes_of_hub_models_have_the_published_number_of_parameters(hub_id: str) -> None:
+    config = config_of(hub_id)
+    assert count_parameters(empty_model(config, family(config))).total == PUBLISHED[hub_id]
+
+
+@pytest.mark.parametrize("lora", [False, True], ids=["full", "lora"])
+@pytest.mark.parametrize("kind", SMALL)
+def test_traced_activations_are_the_bytes_that_autograd_keeps_of_a_real_model(kind: str, lora: bool) -> None:
+    config, batch = small(kind), batch_of(kind)
+    with torch.device("meta"):
+        empty = adapted(empty_model(config, family(config)), lora)
+    real = adapted(AUTO_CLASSES[family(config)].from_config(config).train(), lora)
+    inputs = {"input_ids": torch.ones(batch.rows, batch.tokens, dtype=torch.long)}
+    if batch.decoder_tokens:
+        inputs["decoder_input_ids"] = torch.ones(batch.rows, batch.decoder_tokens, dtype=torch.long)
+    own = {weight.untyped_storage().data_ptr() for weight in (*real.parameters(), *real.buffers())}
+    kept: dict[int, torch.UntypedStorage] = {}
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        if (place := tensor.untyped_storage().data_ptr()) not in own:
+            kept[place] = tensor.untyped_storage()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        real(**inputs)
+    expected = sum(storage.nbytes() for storage in kept.values())
+    # Constants such as a mask may be shared or not; they are far smaller than any layer's activations.
+    assert activation_bytes(empty, batch, Strategy()) == pytest.approx(expected, rel=0.01)
+
+
+def states_of_120_576(strategy: Strategy) -> Memory:
+    """A GPT-2 shape whose bytes a rank were measured with DDP, ZeRO-2 and ZeRO-3 on two processes."""
+    config = GPT2Config(vocab_size=256, n_positions=64, n_embd=64, n_layer=2, n_head=4, bos_token_id=0, eos_token_id=0)
+    model = empty_model(config, "causal")
+    assert count_parameters(model) == (120_576, 120_576)
+    return training_memory(model, BATCH, strategy)
+
+
+def test_states_of_one_process_and_of_zero_2_are_the_measured_bytes() -> None:
+    one, zero_2 = states_of_120_576(Strategy()), states_of_120_576(Strategy(2, 2))
+    assert (one.optimizer, one.weights) == (964_608, 482_304)
+    assert (zero_2.optimizer, zero_2.weights) == (482_304, 482_304)
+
+
+def test_zero_3_shards_the_weights_and_gathers_one_layer() -> None:
+    zero_3 = states_of_120_576(Strategy(2, 3))
+    largest = 4 * (64 * 256 + 256)  # of GPT-2's four linear layers, the feed-forward ones
+    assert (zero_3.optimizer, zero_3.weights - largest) == (482_304, 241_152)
+
+
+def test_ddp_keeps_a_bucket_beside_every_gradient() -> None:
+    ddp = states_of_120_576(Strategy(2))
+    assert (ddp.gradients, ddp.buffers) == (482_304, 482_304)
+
+
+@pytest.mark.parametrize(
+    ("hub_id", "zero_2", "zero_3", "lora"),
+    [("gpt2-xl", 16.0, 13.4, 2.9), ("bigscience/bloomz-1b7", 17.6, 16.3, 3.2), ("google/flan-t5-xl", 29.2, 24.1, 5.3)],
+)
+def test_sixteen_bit_states_of_two_gpus_are_deepspeeds_own_estimates(
+    hub_id: str, zero_2: float, zero_3: float, lora: float
+) -> None:
+    config = config_of(hub_id)
+    tiny = Batch(1, 2, 2 if config.is_encoder_decoder else 0, 0)
+    kind = family(config)
+    found = [
+        states(training_memory(empty_model(config, kind), tiny, Strategy(2, stage, "fp16", True))) for stage in (2, 3)
+    ]
+    assert [one / GIB for one in found] == pytest.approx([zero_2, zero_3], abs=0.06)  # printed with one decimal
+    frozen = empty_model(config, kind).requires_grad_(False)
+    next(iter(frozen.parameters())).requires_grad_(True)  # something must be trained
+    assert training_memory(frozen, tiny, Strategy(2, 2, "fp16", True)).weights / GIB == pytest.approx(lora, abs=0.05)
+
+
+def test_half_precision_and_gpu_kernels_keep_fewer_activations() -> None:
+    def kept(strategy: Strategy, own_type: bool = False) -> int:
+        model = empty_model(small("gpt2"), "causal")
+        return activation_bytes(model.half() if own_type else model, BATCH, strategy)
+
+    cpu, gpu = kept(Strategy()), kept(Strategy(gpu=True))
+    autocast, weights_in_half = kept(Strategy(1, 0, "fp16", True)), kept(Strategy(2, 2, "fp16", True), own_type=True)
+    assert weights_in_half < autocast < gpu < cpu
+    assert weights_in_half / gpu == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_layer_under_zero_in_half_takes_what_the_literature_counts() -> None:
+    """34 bytes a token and hidden unit (Korthikanti et al. 2023, arXiv 2205.05198), less what GPU attention spares."""
+    config = AutoConfig.for_model(
+        "bloom", vocab_size=512, hidden_size=512, n_layer=4, n_head=4, hidden_dropout=0.1, attention_dropout=0.1
+    )
+    model = empty_model(config, "causal").half()
+    found = activation_bytes(model, Batch(4, 16, 0, 0), Strategy(2, 2, "fp16", True))
+    assert found / (4 * 16 * 512 * 4) == pytest.approx(34, rel=0.15)
+
+
+def test_activations_and_gradients_count_once_unless_gradients_are_kept() -> None:
+    memory = Memory(weights=1, gradients=10, optimizer=2, buffers=3, activations=20, logits=5)
+    assert memory.peak == 1 + 2 + 3 + 25
+    assert Memory(**{**vars(memory), "gradients_stay": True}).peak == 1 + 2 + 3 + 10 + 25
+    assert Memory(**{**vars(memory), "gradients": 40}).peak == 1 + 2 + 3 + 40
+
+
+def test_checkpointing_keeps_one_layer_and_the_inputs_of_all() -> None:
+    def kept(checkpointing: bool) -> int:
+        model = empty_model(small("bloom"), "causal")
+        return training_memory(model, BATCH, Strategy(), checkpointing=checkpointing).activations
+
+    assert kept(True) == kept(False) // 2 + 2 * 8 * 24 * 64 * 4
+
+
+def test_a_frozen_copy_adds_the_weights_once_more() -> None:
+    def weights(frozen_copy: bool) -> int:
+        return training_memory(empty_model(small("bert"), "masked"), BATCH, Strategy(), frozen_copy=frozen_copy).weights
+
+    assert weights(True) == 2 * weights(False)
+
+
+def allocated(step: Any) -> Iterator[int]:
+    """Bytes that are allocated at each moment of `step()`, beyond those from before it."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+        step()
+    events = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
+    held = 0
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        held += event.nbytes()
+        yield held
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lora", [False, True], ids=["full", "lora"])
+@pytest.mark.parametrize("kind", SMALL)
+def test_the_planned_peak_is_within_15_percent_of_what_a_step_allocates(kind: str, lora: bool) -> None:
+    config, batch = small(kind), batch_of(kind)
+    places = batch.rows * (batch.decoder_tokens or batch.tokens)
+    with torch.device("meta"):
+        empty = adapted(empty_model(config, family(config)), lora)
+    plan = training_memory(empty, batch._replace(scored=places), Strategy())
+    model = adapted(AUTO_CLASSES[family(config)].from_config(config).train(), lora)
+    trained = [weight for weight in model.parameters() if weight.requires_grad]
+    optimizer = torch.optim.AdamW(trained, fused=True)
+    inputs = {"input_ids": torch.ones(batch.rows, batch.tokens, dtype=torch.long)}
+    if batch.decoder_tokens:
+        inputs["decoder_input_ids"] = torch.ones(batch.rows, batch.decoder_tokens, dtype=torch.long)
+
+    def step() -> None:
+        log_p = model(**inputs).logits.flatten(0, 1)[torch.arange(places)].log_softmax(-1)
+        loss = -log_p.gather(1, torch.ones(places, 1, dtype=torch.long)).sum()
+        del log_p
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    step()
+    before = sum(4 * weight.numel() for weight in model.parameters()) + sum(8 * weight.numel() for weight in trained)
+    measured = before + max(allocated(step))
+    assert plan.peak == pytest.approx(measured, rel=0.15)
