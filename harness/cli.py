@@ -37,7 +37,9 @@ def run(
     output_dir: Annotated[
         Path | None, typer.Option("--output_dir", help="Folder of the run; default: runs/NAME.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the stages and their commands, run none.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print each model's memory and every command, run none.")
+    ] = False,
 ) -> None:
     """Score the base, fine-tune, score every checkpoint, report. Finished stages are skipped, so it can be killed."""
     from harness.experiment import run as run_experiment

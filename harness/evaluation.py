@@ -153,9 +153,12 @@ def _require_documents(
 
 def scoring_conditions(lm: Any, results: Results) -> dict[str, Any]:
     """The part of the provenance that the model and the results know: start token, precision, data and versions."""
-    start = lm.prefix_token_id
-    token, token_id = getattr(lm, "start", (str(lm.tokenizer.convert_ids_to_tokens(start)), start))
+    if hasattr(lm, "start"):
+        token, token_id = lm.start
+    else:
+        token, token_id = str(lm.tokenizer.convert_ids_to_tokens(lm.prefix_token_id)), lm.prefix_token_id
     return {
+        "family": getattr(lm, "family", lm.backend),
         "started_after": token,
         "started_after_id": token_id,
         "dtype": str(lm.model.dtype).removeprefix("torch."),

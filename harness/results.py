@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from harness.data.families import Family
+
 PROVENANCE_KEY = "stereoscope"
 
 
@@ -28,7 +30,8 @@ class Provenance(BaseModel):
 
     `inputs_sha256` names everything that decided the scores, so that a finished stage is known when a run goes on.
     `stage` is "base" for an untrained model and "step" for a checkpoint; `fold` counts from 0 and is None without
-    cross-fitting. `started_after` is the token that a sentence's first token is conditioned on.
+    cross-fitting. `started_after` is the token that a sentence's first token is conditioned on, for a masked model the
+    one that stands before it, "" where there is none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,6 +39,7 @@ class Provenance(BaseModel):
     model: str
     pretrained: str
     parameters: int
+    family: Family = "causal"
     weights_sha256: str
     stage: Literal["base", "step"] = "base"
     step: int | None = None

@@ -53,6 +53,8 @@ def run_job(file: Path) -> None:
 
     disable_progress_bar()
     logging.getLogger("lm_eval").setLevel(logging.WARNING)
+    # Its one warning there advises a chat template by the model's name; sentences are scored as they stand.
+    logging.getLogger("lm_eval.evaluator").setLevel(logging.ERROR)
     job = Job.model_validate_json(file.read_text(encoding="utf-8"))
     metadata = {} if job.data_dir is None else {"data_dir": job.data_dir}
     lm: TransformersLM | None = None

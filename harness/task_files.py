@@ -68,6 +68,22 @@ def select(tasks: Sequence[str], metadata: Mapping[str, Any], include_path: str 
     return Selection(manager, list(dict.fromkeys(match for name in wanted for match in _matches(name, manager))))
 
 
+def leaves(selection: Selection) -> list[str]:
+    """The tasks that the selected names stand for, groups and tags taken apart; a YAML file stands for itself."""
+    return list(dict.fromkeys(leaf for name in selection.names for leaf in _leaves(name, selection.manager)))
+
+
+def _leaves(name: str, manager: Any) -> list[str]:
+    from lm_eval.tasks._index import Kind
+
+    entry = manager.task_index.get(name)
+    if entry is None or entry.kind not in (Kind.GROUP, Kind.TAG):
+        return [name]
+    members = sorted(entry.tags) if entry.kind is Kind.TAG else entry.cfg["task"]
+    names = (member if isinstance(member, str) else member.get("task") or member["group"] for member in members)
+    return [leaf for member in names for leaf in _leaves(member, manager)]
+
+
 def _files(task: str, manager: Any) -> list[str]:
     """A folder's YAML files, unless a task has its name."""
     if not Path(task).is_dir() or manager.match_tasks([task]):

@@ -1,4 +1,4 @@
-"""Small models that several test folders share; no test may reach for the hub or for more than one core."""
+"""Small models and the real data, which test folders share; no test may reach for the hub or more than one core."""
 
 from __future__ import annotations
 
@@ -22,3 +22,10 @@ def byte_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def other_byte_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Another model of the same shape."""
     return tiny_models.byte_llama(tmp_path_factory.mktemp("other_byte_llama"), seed=1)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    if not (folder := os.environ.get("STEREOSCOPE_DATA")) or folder == "sample":
+        pytest.skip("needs the published data sets; set STEREOSCOPE_DATA to their folder")
+    return Path(folder)

@@ -14,6 +14,7 @@ EXPECTED = {
     "cpu_2proc": ("MULTI_GPU", 2),
     "p100": ("NO", 1),
     "t4x2_ddp": ("MULTI_GPU", 2),
+    "t4x2_ddp_fp32": ("MULTI_GPU", 2),
     "t4x2_zero2": ("DEEPSPEED", 2),
     "t4x2_zero3": ("DEEPSPEED", 2),
 }

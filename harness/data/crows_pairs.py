@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.data.families import Family
+from harness.data.held_out import held_out_ids
 from harness.data.infill import infill_pair, require_sentinels
 from harness.data.sources import DataFile, locate_for
-from harness.data.split import Split, find_split
 from harness.data.tokens import Tokens, columns, load_tokenizer, load_tokens
 
 if TYPE_CHECKING:
@@ -63,55 +63,26 @@ def read(path: Path) -> list[Pair]:
         return [_pair(path, number, row) for number, row in enumerate(reader)]
 
 
-def dataset(**metadata: object) -> dict[str, Dataset]:
+def dataset(*, held_out: bool = False, **metadata: object) -> dict[str, Dataset]:
     """The rows that lm-eval scores: every pair of the file, what is asked of the model, and how many tokens that has.
 
     A causal or masked model is asked for the likelihood of both sentences, an encoder-decoder for what stands in the
     gaps of the text that they share.
+
+    Args:
+        held_out: only the pairs that the checkpoint was not trained on, see `harness.data.held_out`.
     """
-    data = locate_for("crows_pairs", metadata)
-    return _dataset(read(data.path), data, _tokens(metadata, "crows_pairs"))
-
-
-def heldout_dataset(**metadata: object) -> dict[str, Dataset]:
-    """`dataset`, of only the pairs that the checkpoint was not trained on.
-
-    Which those are stands in the `split.json` of the checkpoint: the adapter `peft`, else the model `pretrained`.
-    `split` names one for a model that has none, such as the base model beside its adapters.
-
-    Raises:
-        ValueError: the split is unknown, or two of them disagree, or it was made for another file.
-    """
-    data = locate_for("crows_pairs", metadata)
-    split = _split(metadata)
-    if split.data_sha256 != data.sha256:
-        raise ValueError(
-            f"crows_pairs_heldout: the split was made for a file with sha256 {split.data_sha256}, but {data.path} has "
-            f"{data.sha256}, so which of its pairs were trained on is unknown. Point STEREOSCOPE_DATA or data_dir at "
-            "the file that the checkpoint was trained on."
-        )
-    held_out = set(split.held_out)
-    pairs = [pair for pair in read(data.path) if pair.pair_id in held_out]
-    if not pairs:
-        raise ValueError(f"crows_pairs_heldout: the split holds out no pair of {data.path}; there is nothing to score")
-    return _dataset(pairs, data, _tokens(metadata, "crows_pairs_heldout"))
-
-
-def _dataset(pairs: Sequence[Pair], data: DataFile, tokens: Tokens) -> dict[str, Dataset]:
     from datasets import Dataset
 
+    task = task_name("crows_pairs", held_out)
+    pairs, data = scored_pairs(task, metadata, held_out)
+    tokens = _tokens(metadata, task)
     rows = []
     for pair in pairs:
         query, answers = _asked(pair, tokens.family)
         rows.append(
             {
-                "pair_id": pair.pair_id,
-                "row": pair.row,
-                "sent_more": pair.sent_more,
-                "sent_less": pair.sent_less,
-                "direction": pair.direction,
-                "bias_type": pair.bias_type,
-                "writer": pair.writer,
+                **pair_columns(pair),
                 "query": query,
                 "answers": answers,
                 "tokens_more": tokens.count(query, answers[0]),
@@ -121,6 +92,41 @@ def _dataset(pairs: Sequence[Pair], data: DataFile, tokens: Tokens) -> dict[str,
             }
         )
     return {"test": Dataset.from_list(rows)}
+
+
+def task_name(task: str, held_out: bool) -> str:
+    """What a task is called in messages, and in lm-eval."""
+    return f"{task}_heldout" if held_out else task
+
+
+def scored_pairs(task: str, metadata: Mapping[str, object], held_out: bool) -> tuple[list[Pair], DataFile]:
+    """The pairs that a task asks about, all of the file or those that the checkpoint never saw, and their file.
+
+    Raises:
+        ValueError: which pairs are held out is unknown, or none is; names the task.
+    """
+    data = locate_for("crows_pairs", metadata)
+    pairs = read(data.path)
+    if not held_out:
+        return pairs, data
+    chosen = held_out_ids(task, metadata, data)
+    pairs = [pair for pair in pairs if pair.pair_id in chosen]
+    if not pairs:
+        raise ValueError(f"{task}: the split holds out no pair of {data.path}; there is nothing to score")
+    return pairs, data
+
+
+def pair_columns(pair: Pair) -> dict[str, str | int]:
+    """What every scored row carries of its pair."""
+    return {
+        "pair_id": pair.pair_id,
+        "row": pair.row,
+        "sent_more": pair.sent_more,
+        "sent_less": pair.sent_less,
+        "direction": pair.direction,
+        "bias_type": pair.bias_type,
+        "writer": pair.writer,
+    }
 
 
 def _tokens(metadata: Mapping[str, object], task: str) -> Tokens:
@@ -136,43 +142,6 @@ def _asked(pair: Pair, family: Family) -> tuple[str, list[str]]:
         return "", [pair.sent_more, pair.sent_less]
     infill = infill_pair(pair.sent_more, pair.sent_less)
     return infill.template, list(infill.spans)
-
-
-def _split(metadata: Mapping[str, object]) -> Split:
-    checkpoint = Path(str(metadata.get("peft") or metadata.get("pretrained") or ""))
-    own = named = None
-    # A hub id is no folder; looked up as one, it would find a `split.json` that happens to lie in the working folder.
-    if checkpoint.name and checkpoint.is_dir():
-        try:
-            own = find_split(checkpoint)
-        except FileNotFoundError:
-            own = None
-    if given := metadata.get("split"):
-        named = _read_split(Path(str(given)))
-    if own and named and own != named:
-        raise ValueError(
-            f"crows_pairs_heldout: split={given} is not the split that {checkpoint} was trained with, "
-            "whose held-out pairs are the only ones it has not seen. Leave `split` out."
-        )
-    if split := own or named:
-        return split
-    raise ValueError(
-        f"crows_pairs_heldout: no split.json in {metadata.get('peft') or metadata.get('pretrained')} or the two "
-        "folders above it, so the pairs it was trained on are unknown and a held-out score would mean nothing. Name a "
-        "checkpoint that `python -m training` wrote, give `--metadata split=PATH/split.json` to score the base model "
-        "on the same pairs, or score `crows_pairs`."
-    )
-
-
-def _read_split(path: Path) -> Split:
-    if path.is_dir():
-        return find_split(path)
-    if not path.is_file():
-        raise ValueError(f"crows_pairs_heldout: split={path}: no such file")
-    try:
-        return Split.model_validate_json(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"crows_pairs_heldout: {path} is no split.json of `python -m training`: {error}") from error
 
 
 def _pair(path: Path, number: int, row: dict[str, str]) -> Pair:

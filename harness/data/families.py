@@ -69,8 +69,9 @@ def require_family(metadata: Mapping[str, object], asking: str, families: Collec
     """
     kind = family_of(metadata)
     if kind not in families:
+        model = metadata.get("pretrained") or "a model that has no name"
         raise ValueError(
-            f"{asking} takes {' and '.join(families)} language models, and {metadata['pretrained']} is a {kind} one. "
+            f"{asking} takes {' and '.join(families)} language models, and {model} is a {kind} one. "
             f"`stereoscope eval --model hf-any` scores it on: {TASKS_OF[kind]}"
         )
     return kind

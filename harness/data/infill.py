@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from difflib import SequenceMatcher
+from itertools import count
 from typing import Any, NamedTuple
 
 
@@ -41,24 +42,26 @@ def infill_pair(more: str, less: str) -> Infill:
     Compared by words, punctuation marks and spaces; gaps that only a space keeps apart are one.
     """
     left, right = (re.findall(r"\w+|\s+|[^\w\s]", text) for text in (more, less))
-    shared: list[str] = []
+    # None stands for a gap.
+    shared: list[str | None] = []
     gaps: list[tuple[str, str]] = []
     blocks = SequenceMatcher(None, left, right, autojunk=False).get_opcodes()
     for tag, start, end, other_start, other_end in blocks:
-        if tag == "equal" and ("".join(left[start:end]).strip() or not gaps):
-            shared += ["".join(left[start:end])]
-        elif shared and shared[-1] is _GAP:
-            gaps[-1] = (gaps[-1][0] + "".join(left[start:end]), gaps[-1][1] + "".join(right[other_start:other_end]))
+        mine, others = "".join(left[start:end]), "".join(right[other_start:other_end])
+        if tag == "equal" and (mine.strip() or not gaps):
+            shared.append(mine)
+        elif shared and shared[-1] is None:
+            gaps[-1] = (gaps[-1][0] + mine, gaps[-1][1] + others)
         else:
-            shared.append(_GAP)
-            gaps.append(("".join(left[start:end]), "".join(right[other_start:other_end])))
+            shared.append(None)
+            gaps.append((mine, others))
     return Infill(_numbered(shared), tuple(filled([gap[side] for gap in gaps]) for side in (0, 1)))
 
 
 def infill_blank(context: str, blank: str, fills: Sequence[str]) -> Infill:
     """`context` with a sentinel for every `blank`, and the decoder's text of each fill."""
     parts = context.split(blank)
-    shared = [piece for part in parts for piece in (part, _GAP)][:-1]
+    shared: list[str | None] = [piece for part in parts for piece in (part, None)][:-1]
     return Infill(_numbered(shared), tuple(filled([fill] * (len(parts) - 1)) for fill in fills))
 
 
@@ -74,19 +77,13 @@ def source_ids(tokenizer: Any, text: str) -> list[int]:
 
 
 def target_ids(tokenizer: Any, text: str) -> list[int]:
-    """The decoder's labels: the text's own tokens and the end token."""
-    return _closed(tokenizer, list(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]))
+    """The decoder's labels: as the tokenizer has them for a target (BART's begin with a token), the end token last."""
+    return _closed(tokenizer, list(tokenizer(text_target=text, verbose=False)["input_ids"]))
 
 
-_GAP = "\0"
-
-
-def _numbered(pieces: Sequence[str]) -> str:
-    text, number = "", 0
-    for piece in pieces:
-        text += sentinel(number) if piece is _GAP else piece
-        number += piece is _GAP
-    return text
+def _numbered(pieces: Sequence[str | None]) -> str:
+    numbers = count()
+    return "".join(sentinel(next(numbers)) if piece is None else piece for piece in pieces)
 
 
 def _closed(tokenizer: Any, ids: list[int]) -> list[int]:

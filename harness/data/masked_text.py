@@ -21,8 +21,26 @@ class Slot(NamedTuple):
     target: int
 
 
+def require_mask(tokenizer: Any) -> None:
+    """Raises:
+    ValueError: the tokenizer has no mask token, or cannot say where in a text a token stands.
+    """
+    if tokenizer.mask_token_id is None:
+        raise ValueError(
+            f"{tokenizer.name_or_path}: its tokenizer has no mask token, so nothing can be masked; the model's own "
+            "tokenizer has one (name it with tokenizer=...), or its tokenizer_config.json has to say which it is"
+        )
+    if not tokenizer.is_fast:
+        raise ValueError(
+            f"{tokenizer.name_or_path}: a slow tokenizer, which cannot say where in a text a token stands; save a "
+            "fast one beside the model (tokenizer.json)"
+        )
+
+
 def scored_text(tokenizer: Any, context: str, continuation: str, given: Sequence[int] = ()) -> MaskedText:
     """`context` and `continuation` as one text, of which the continuation's tokens are scored.
+
+    A token that holds the end of one and the beginning of the other counts as the continuation's.
 
     Args:
         tokenizer: a fast transformers tokenizer (it must know which characters a token stands for).
@@ -33,10 +51,11 @@ def scored_text(tokenizer: Any, context: str, continuation: str, given: Sequence
     )
     places = [
         place
-        for place, ((_, end), special) in enumerate(
+        for place, ((start, end), special) in enumerate(
             zip(encoded["offset_mapping"], encoded["special_tokens_mask"], strict=True)
         )
-        if not special and end > len(context)
+        # Some vocabularies have tokens that stand for no character, such as the space before a text.
+        if not special and max(start + 1, end) > len(context)
     ]
     left_out = set(given)
     return MaskedText(list(encoded["input_ids"]), [place for n, place in enumerate(places) if n not in left_out])

@@ -6,11 +6,10 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from itertools import permutations
-from pathlib import Path
-from string import Formatter
 from typing import TYPE_CHECKING
 
 from harness.data.families import require_family
+from harness.data.prompt import choose_template
 from harness.data.sources import locate_for
 from harness.data.stereoset import LABELS, Item, Task, read
 
@@ -44,7 +43,7 @@ def dataset(*, task: Task, **metadata: object) -> dict[str, Dataset]:
     from datasets import Dataset
 
     require_family(metadata, f"stereoset_prompt_{task}", ("causal", "seq2seq"))
-    template = _template(metadata.get("prompt_template"), task)
+    template = choose_template(metadata.get("prompt_template"), TEMPLATES[task], PLACEHOLDERS)
     count = _permutations(metadata.get("permutations", 3))
     data = locate_for("stereoset", metadata)
     rows = [
@@ -82,29 +81,6 @@ def ask(template: str, item: Item, order: tuple[str, ...]) -> str:
     texts = option_texts(asdict(item))
     options = {name: texts[label] for name, label in zip(PLACEHOLDERS[1:], order, strict=True)}
     return template.format(context=item.context, **options)
-
-
-def _template(given: object, task: Task) -> str:
-    if given is None:
-        return TEMPLATES[task]
-    template = str(given)
-    if "{" not in template:
-        if not Path(template).is_file():
-            raise ValueError(
-                f"prompt_template={template!r} is neither a file nor a text with "
-                f"{', '.join(f'{{{name}}}' for name in PLACEHOLDERS)}"
-            )
-        template = Path(template).read_text(encoding="utf-8").rstrip("\n")
-    try:
-        found = [name for _, name, _, _ in Formatter().parse(template) if name is not None]
-    except ValueError as error:
-        raise ValueError(f"prompt_template: {error}; a brace that stands for itself is written twice") from error
-    missing, unknown = sorted(set(PLACEHOLDERS) - set(found)), sorted(set(found) - set(PLACEHOLDERS))
-    if missing or unknown:
-        raise ValueError(
-            f"prompt_template: placeholders missing: {missing}, unknown: {unknown}; expected each of {PLACEHOLDERS}"
-        )
-    return template
 
 
 def _permutations(given: object) -> int:

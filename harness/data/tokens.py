@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from harness.data.families import Family, read_config, require_family
 from harness.data.infill import target_ids
-from harness.data.masked_text import scored_text
+from harness.data.masked_text import require_mask, scored_text
 
 
 class Tokens(Protocol):
@@ -76,10 +76,17 @@ def load_tokenizer(metadata: Mapping[str, object]) -> Any:
 
 
 def decoder_start_token_id(metadata: Mapping[str, object]) -> int:
-    """What the decoder of the model that `metadata` names starts from (T5: its padding token)."""
-    start = read_config(metadata).decoder_start_token_id
+    """What the decoder of the model that `metadata` names starts from (T5: its padding token).
+
+    Raises:
+        ValueError: the model's config does not say.
+    """
+    start = getattr(read_config(metadata), "decoder_start_token_id", None)
     if start is None:
-        raise ValueError(f"{metadata['pretrained']}: its config names no decoder_start_token_id; add it there")
+        raise ValueError(
+            f"{metadata['pretrained']}: its config.json names no decoder_start_token_id, so where the decoder's text "
+            "starts is unknown; add it there (T5: its pad_token_id)"
+        )
     return int(start)
 
 
@@ -114,11 +121,16 @@ class CausalTokens:
 
 
 class MaskedTokens:
-    """Tokens of a masked model: all that the text has, special tokens left out."""
+    """Tokens of a masked model: all that the text has, special tokens left out.
+
+    Raises:
+        ValueError: the tokenizer has no mask token, or cannot say where in a text a token stands.
+    """
 
     family: Family = "masked"
 
     def __init__(self, tokenizer: Any) -> None:
+        require_mask(tokenizer)
         self.tokenizer = tokenizer
         token = tokenizer.cls_token
         self.start = ("", -1) if token is None else (str(token), int(tokenizer.cls_token_id))

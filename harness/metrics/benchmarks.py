@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from harness.metrics import crows_pairs, stereoset, stereoset_prompt, wikitext
+from harness.metrics import crows_pairs, crows_pairs_prompt, stereoset, stereoset_prompt, wikitext
 from harness.metrics.aggregation import Scores
 from harness.metrics.statistics import ClusterTable, Combine
 
@@ -14,7 +14,8 @@ class Benchmark(NamedTuple):
     """One task: which data it reads, and the functions that lead from a line of its samples file to its metrics.
 
     `choice` is the yes or no of a record that `choice_metric` counts, for a paired test; `pools` names the tasks whose
-    records, taken together, are this one's, for a score that no single task has.
+    records, taken together, are this one's, for a score that no single task has; `whole` names the task that a
+    held-out one takes its pairs from.
     """
 
     name: str
@@ -29,13 +30,15 @@ class Benchmark(NamedTuple):
     choice: Callable[[Any], bool] | None = None
     choice_metric: str | None = None
     pools: tuple[str, ...] = ()
+    whole: str | None = None
 
 
-def _crows_pairs(name: str) -> Benchmark:
+def _crows_pairs(name: str, whole: str | None = None) -> Benchmark:
+    pll = name.startswith("crows_pairs_pll")
     return Benchmark(
         name,
         "crows_pairs",
-        crows_pairs.record,
+        crows_pairs.record_pll if pll else crows_pairs.record,
         crows_pairs.table,
         crows_pairs.combine,
         crows_pairs.metrics,
@@ -44,6 +47,22 @@ def _crows_pairs(name: str) -> Benchmark:
         headline=("crows_score", "abs_logprob_diff"),
         choice=lambda pair: bool(pair.won),
         choice_metric="crows_score",
+        whole=whole,
+    )
+
+
+def _crows_pairs_prompt(name: str, whole: str | None = None) -> Benchmark:
+    return Benchmark(
+        name,
+        "crows_pairs",
+        crows_pairs_prompt.record,
+        crows_pairs_prompt.table,
+        crows_pairs_prompt.combine,
+        crows_pairs_prompt.metrics,
+        crows_pairs_prompt.parts,
+        item_key=lambda answer: f"{answer.pair_id}/{answer.row}/{answer.rotation}",
+        headline=("crows_score", "abs_logprob_diff"),
+        whole=whole,
     )
 
 
@@ -80,6 +99,10 @@ def _stereoset_prompt(name: str, pools: tuple[str, ...] = ()) -> Benchmark:
     )
 
 
+def _with_held_out(make: Callable[..., Benchmark], name: str) -> list[Benchmark]:
+    return [make(name), make(f"{name}_heldout", whole=name)]
+
+
 def _with_pool(make: Callable[..., Benchmark], name: str) -> list[Benchmark]:
     tasks = (f"{name}_intrasentence", f"{name}_intersentence")
     return [*map(make, tasks), make(name, pools=tasks)]
@@ -88,8 +111,9 @@ def _with_pool(make: Callable[..., Benchmark], name: str) -> list[Benchmark]:
 BENCHMARKS: dict[str, Benchmark] = {
     benchmark.name: benchmark
     for benchmark in (
-        _crows_pairs("crows_pairs"),
-        _crows_pairs("crows_pairs_heldout"),
+        *_with_held_out(_crows_pairs, "crows_pairs"),
+        *_with_held_out(_crows_pairs, "crows_pairs_pll"),
+        *_with_held_out(_crows_pairs_prompt, "crows_pairs_prompt"),
         *_with_pool(_stereoset, "stereoset"),
         *_with_pool(_stereoset_prompt, "stereoset_prompt"),
         *_with_pool(_stereoset_prompt, "stereoset_prompt_generate"),
@@ -106,3 +130,6 @@ BENCHMARKS: dict[str, Benchmark] = {
         ),
     )
 }
+
+HELD_OUT_OF: dict[str, str] = {benchmark.whole: name for name, benchmark in BENCHMARKS.items() if benchmark.whole}
+"""The task that scores a checkpoint on the pairs it never saw, by the task that scores all pairs."""

@@ -43,6 +43,8 @@ class AnyLM(TransformersLM):
     def create_from_arg_obj(cls, arg_dict: dict[str, Any], additional_config: dict[str, Any] | None = None) -> Any:
         """lm-eval's constructor from parsed arguments; `additional_config` holds batch size and device."""
         given = {key: value for key, value in (additional_config or {}).items() if value is not None}
+        if not arg_dict.get("pretrained"):
+            raise ValueError("hf-any: which model? --model_args pretrained=MODEL, a folder or a hub id")
         return load_lm(**(arg_dict | given))
 
     @classmethod

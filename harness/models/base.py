@@ -23,8 +23,6 @@ from harness.weights import require_safe_weights, weights_sha256
 
 log = logging.getLogger(__name__)
 
-# Tokens in one forward pass. Measured with SmolLM2-135M on CPU: from 512 on, more tokens a batch take longer each.
-CPU_BATCH_TOKENS = 512
 # On a GPU memory is the limit: a batch's logits and their log-softmax are held at once, each of this size in fp32.
 GPU_LOGITS_BYTES = 1 << 30
 
@@ -41,6 +39,8 @@ class TransformersLM(HFLM):
 
     family: ClassVar[Family]
     backend_name: ClassVar[str]
+    # Tokens in one forward pass on a CPU. Measured with SmolLM2-135M: from 512 on, more of them take longer each.
+    cpu_batch_tokens: ClassVar[int] = 512
 
     _model: Any
 
@@ -68,8 +68,9 @@ class TransformersLM(HFLM):
             allow_pickle: whether weights that can run code when they are loaded are accepted.
 
         Raises:
-            ValueError: a model of another family, a folder without weights or with pickled ones only, a tokenizer with
-                more tokens than the model has embeddings, or too few processes.
+            ValueError: a model of another family, a folder without weights or with pickled ones only, a checkpoint
+                that lacks weights of the model, a tokenizer with more tokens than the model has embeddings, or too few
+                processes.
         """
         source = {"revision": revision, "subfolder": subfolder, "gguf_file": gguf_file}
         require_family({"pretrained": pretrained, **source}, f"hf-{self.family}", (self.family,))
@@ -137,6 +138,21 @@ class TransformersLM(HFLM):
             self._model = attach(self._model, Path(path), self.pretrained)
             self.adapter, self.peft = Path(path), str(path)
 
+    def _create_model(self, pretrained: str, **kwargs: Any) -> None:
+        if any(kwargs.get(other) for other in ("delta", "autogptq", "gptqmodel")):
+            super()._create_model(pretrained, **kwargs)
+            return
+        super()._create_model(pretrained, output_loading_info=True, **kwargs)
+        self._model, loading = self._model
+        # transformers draws them at random and goes on; of a checkpoint without a vocabulary head that scores noise.
+        parameters = {name for name, _ in self._model.named_parameters()}
+        if missing := sorted(parameters & set(loading["missing_keys"])):
+            raise ValueError(
+                f"{pretrained}: its files lack {len(missing)} weights of a {self.family} language model, first "
+                f"{missing[0]}. It was saved without its vocabulary head or is another kind of model; take the "
+                "checkpoint that it was made from"
+            )
+
     def _detect_batch_size(self, requests: Sequence[Any] | None = None, pos: int = 0) -> int:
         # lm-eval would find out by running full windows until memory ends; likelihoods are cut by tokens anyway.
         return 16 if self.device.type == "cpu" else int(self.max_batch_size)
@@ -161,7 +177,7 @@ class TransformersLM(HFLM):
 
     def _batches(self, rows: Sequence[Row], length: Callable[[Row], int]) -> Iterator[Sequence[Row]]:
         """Cut rows, longest first, into batches that stay below the limit on tokens once padded."""
-        tokens = CPU_BATCH_TOKENS if self.device.type == "cpu" else GPU_LOGITS_BYTES // (4 * self.vocab_size)
+        tokens = self.cpu_batch_tokens if self.device.type == "cpu" else GPU_LOGITS_BYTES // (4 * self.vocab_size)
         most = len(rows) if self.batch_size == "auto" else int(self.batch_size)
         start = 0
         while start < len(rows):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,27 +15,26 @@ if TYPE_CHECKING:
     from harness.models.masked import MaskedLM
 
 
-def fill_templates(lm: MaskedLM, templates: Sequence[tuple[int, str, int]]) -> Iterator[tuple[int, str]]:
-    """Answers to (number, template, rank): the token of that rank for the template's first gap, no special ones.
+def fill_templates(lm: MaskedLM, templates: Sequence[tuple[int, Any, int]]) -> Iterator[tuple[int, str]]:
+    """Answers to (number, request, rank): the token of that rank for the template's first gap, no special ones.
 
     Raises:
         ValueError: a template is longer than the model's positions.
     """
-    encoded = [(number, lm.tokenizer(text, verbose=False)["input_ids"], rank) for number, text, rank in templates]
-    for (number, ids, _), (_, text, _) in zip(encoded, templates, strict=True):
+    mask = lm.tokenizer.mask_token_id
+    encoded = []
+    for number, request, rank in templates:
+        ids = tuple(lm.tokenizer(request.args[0], verbose=False)["input_ids"])
         if len(ids) > lm.max_length:
-            raise ValueError(f"request {number}: template of {len(ids)} tokens, {lm.pretrained} takes {lm.max_length}")
-        if lm.tokenizer.mask_token_id not in ids:
-            raise ValueError(f"request {number}: no {lm.tokenizer.mask_token} among the tokens of {text!r}")
+            raise ValueError(lm._too_long(request, len(ids)))
+        encoded.append((number, ids, rank))
     ranked: dict[tuple[int, ...], list[int]] = {}
     most = max((rank for *_, rank in encoded), default=0) + 1
-    rows = sorted({tuple(ids) for _, ids, _ in encoded}, key=lambda ids: (-len(ids), ids))
-    for batch in lm._batches(rows, len):
-        places = [[ids.index(lm.tokenizer.mask_token_id)] for ids in batch]
-        for ids, log_p in zip(batch, _words_only(lm, lm.log_distributions(batch, places)), strict=True):
-            ranked[ids] = log_p.topk(most).indices.tolist()
+    for batch in lm._batches(sorted({ids for _, ids, _ in encoded}, key=lambda ids: (-len(ids), ids)), len):
+        log_p = _words_only(lm, lm.log_distributions(batch, [[ids.index(mask)] for ids in batch]))
+        ranked |= zip(batch, log_p.topk(most).indices.tolist(), strict=True)
     for number, ids, rank in encoded:
-        yield number, str(lm.tokenizer.decode([ranked[tuple(ids)][rank]])).strip()
+        yield number, str(lm.tokenizer.decode([ranked[ids][rank]])).strip()
 
 
 def complete(lm: MaskedLM, requests: Sequence[tuple[int, Any]], disable_tqdm: bool) -> Iterator[tuple[int, str]]:
@@ -45,29 +45,70 @@ def complete(lm: MaskedLM, requests: Sequence[tuple[int, Any]], disable_tqdm: bo
     Raises:
         ValueError: a prompt and its continuation exceed the model's positions.
     """
-    for number, request in tqdm(requests, disable=disable_tqdm or lm.rank != 0, desc="Filling masks"):
-        prompt, given = request.args
-        arguments = normalize_gen_kwargs(dict(given), lm.max_gen_toks)
-        room = int(arguments["max_gen_toks"])
-        encoded = lm.tokenizer(prompt, return_special_tokens_mask=True, verbose=False)
-        ids, special = list(encoded["input_ids"]), list(encoded["special_tokens_mask"])
-        end = len(ids)
-        while end and special[end - 1]:
-            end -= 1
-        if len(ids) + room > lm.max_length:
-            raise ValueError(lm._too_long(request, len(ids) + room))
-        text = ""
-        generated: list[int] = []
-        while len(generated) < room and not any(stop in text for stop in arguments["until"]):
-            masks = [lm.tokenizer.mask_token_id] * (room - len(generated))
-            row = [*ids[:end], *generated, *masks, *ids[end:]]
-            log_p = _words_only(lm, lm.log_distributions([row], [[end + len(generated)]]))[0]
-            generated.append(_pick(log_p, arguments))
-            text = str(lm.tokenizer.decode([*ids[:end], *generated], skip_special_tokens=True))
-            text = text[len(str(lm.tokenizer.decode(ids[:end], skip_special_tokens=True))) :]
-        for stop in arguments["until"]:
-            text = text.split(stop)[0] if stop else text
-        yield number, text
+    open_ones = [_prepared(lm, number, request) for number, request in requests]
+    with tqdm(total=len(requests), disable=disable_tqdm or lm.rank != 0, desc="Filling masks") as bar:
+        while open_ones:
+            for one in [one for one in open_ones if one.is_done]:
+                yield one.number, one.text
+                bar.update()
+            open_ones = sorted((one for one in open_ones if not one.is_done), key=lambda one: -one.length)
+            for batch in lm._batches(open_ones, lambda one: one.length):
+                rows = [one.row(lm.tokenizer.mask_token_id) for one in batch]
+                places = [[len(one.before) + len(one.tokens)] for one in batch]
+                for one, log_p in zip(batch, _words_only(lm, lm.log_distributions(rows, places)), strict=True):
+                    one.tokens.append(_pick(log_p, one.arguments))
+                    one.generated = _text(lm, [*one.before, *one.tokens])[len(_text(lm, one.before)) :]
+
+
+@dataclass
+class _Continuation:
+    """A text as far as it is generated. `before` and `after` are the prompt's ids on both sides of what is added."""
+
+    number: int
+    before: list[int]
+    after: list[int]
+    arguments: dict[str, Any]
+    tokens: list[int] = field(default_factory=list)
+    generated: str = ""
+
+    @property
+    def room(self) -> int:
+        """Tokens that may be generated."""
+        return int(self.arguments["max_gen_toks"])
+
+    @property
+    def length(self) -> int:
+        """Ids of the whole text, the masks that are still to be filled included."""
+        return len(self.before) + self.room + len(self.after)
+
+    @property
+    def text(self) -> str:
+        """What was generated before the first of the strings that end it."""
+        found = [self.generated.find(stop) for stop in self.arguments["until"] if stop]
+        return self.generated[: min((place for place in found if place >= 0), default=None)]
+
+    @property
+    def is_done(self) -> bool:
+        return len(self.tokens) >= self.room or self.text != self.generated
+
+    def row(self, mask: int) -> list[int]:
+        return [*self.before, *self.tokens, *[mask] * (self.room - len(self.tokens)), *self.after]
+
+
+def _prepared(lm: MaskedLM, number: int, request: Any) -> _Continuation:
+    prompt, given = request.args
+    mask = lm.tokenizer.mask_token_id
+    ids = list(lm.tokenizer(prompt + lm.tokenizer.mask_token, verbose=False)["input_ids"])
+    end = ids.index(mask)
+    one = _Continuation(number, ids[:end], ids[end + 1 :], dict(normalize_gen_kwargs(dict(given), lm.max_gen_toks)))
+    if one.length > lm.max_length:
+        raise ValueError(lm._too_long(request, one.length))
+    return one
+
+
+def _text(lm: MaskedLM, ids: Sequence[int]) -> str:
+    # Cleaning up joins marks to the word before them, also over the end of a prompt, whose length then changes.
+    return str(lm.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 
 def _words_only(lm: MaskedLM, log_p: Tensor) -> Tensor:

@@ -6,20 +6,22 @@ Pseudo-log-likelihood: Salazar et al. 2020, aclanthology.org/2020.acl-main.240.
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 from typing import Any, ClassVar, NamedTuple
 
 import torch
 from lm_eval.api.registry import register_model
+from peft import PeftModel
 from torch import Tensor, nn
 from tqdm import tqdm
 from transformers import AutoModelForMaskedLM
 
 from harness.data.families import Family
-from harness.data.masked_text import scored_text, slots, windows
-from harness.models.base import TransformersLM, require_finite
+from harness.data.masked_text import require_mask, scored_text, slots, windows
+from harness.models.base import TransformersLM, request_name, require_finite
 from harness.models.mask_filling import complete, fill_templates
 
 
@@ -42,13 +44,15 @@ class Prediction(NamedTuple):
 class MaskedLM(TransformersLM):
     """Models of `AutoModelForMaskedLM`, as a `TransformersLM`.
 
-    A sentence of n tokens is n texts, each with another token masked; texts of one length share a batch, and the
+    A sentence of n tokens is n texts, each with another token masked; texts of like length share a batch, and the
     vocabulary head runs on the masked places alone. Special tokens are never masked. A text longer than the model's
     positions is an error.
     """
 
     family: ClassVar[Family] = "masked"
     backend_name = "causal"
+    # Measured with BERT-base: few logits a batch leave room for larger ones; from 2,048 on they gain nothing.
+    cpu_batch_tokens: ClassVar[int] = 1024
     AUTO_MODEL_CLASS = AutoModelForMaskedLM
 
     def __init__(self, pretrained: str, **kwargs: Any) -> None:
@@ -58,13 +62,7 @@ class MaskedLM(TransformersLM):
             ValueError: also for a tokenizer without mask token, or one that cannot say where its tokens stand.
         """
         super().__init__(pretrained, **kwargs)
-        if self.tokenizer.mask_token_id is None:
-            raise ValueError(
-                f"{pretrained}: its tokenizer has no mask token, so nothing can be masked; the model's own tokenizer "
-                "has one (name it with tokenizer=...), or its tokenizer_config.json has to say which it is"
-            )
-        if not self.tokenizer.is_fast:
-            raise ValueError(f"{pretrained}: a slow tokenizer, which cannot say where in a text a token stands")
+        require_mask(self.tokenizer)
 
     @property
     def start(self) -> tuple[str, int]:
@@ -74,12 +72,12 @@ class MaskedLM(TransformersLM):
 
     @property
     def max_length(self) -> int:
-        """Tokens of a text, special tokens included. RoBERTa's positions start after its padding id."""
-        if self._max_length:
-            return int(self._max_length)
+        """Tokens of a text, special tokens included; no more than the model has positions, whatever was asked for."""
         for name, module in self._model.named_modules():
             if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
-                return int(module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1))
+                # RoBERTa's positions start after its padding id.
+                positions = module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
+                return min(int(self._max_length or positions), positions)
         return int(super().max_length)
 
     def loglikelihood(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
@@ -97,19 +95,17 @@ class MaskedLM(TransformersLM):
         rows: list[MaskedRow] = []
         owners: list[int] = []
         clozes = set()
+        positions = self.max_length
         for number, request in enumerate(requests):
             context, continuation, *given = request.args
             if self.tokenizer.mask_token in context:
                 clozes.add(number)
-                found = [
-                    MaskedRow(slot.input_ids, slot.places, [slot.target] * len(slot.places))
-                    for slot in slots(self.tokenizer, context, continuation)
-                ]
+                found = self._cloze(request)
             else:
                 text = scored_text(self.tokenizer, context, continuation, *given)
                 found = list(self._one_mask_each(text.input_ids, text.places))
-            if found and len(found[0].input_ids) > self.max_length:
-                raise ValueError(self._too_long(request, len(found[0].input_ids)))
+            if (longest := max((len(row.input_ids) for row in found), default=0)) > positions:
+                raise ValueError(self._too_long(request, longest))
             rows += found
             owners += [number] * len(found)
         predictions: list[list[Prediction]] = [[] for _ in requests]
@@ -146,14 +142,16 @@ class MaskedLM(TransformersLM):
         Raises:
             ValueError: a prompt and what may be generated after it exceed the model's positions.
         """
-        asked: Counter[str] = Counter()
-        templates: list[tuple[int, str, int]] = []
+        asked: Counter[tuple[object, ...]] = Counter()
+        templates: list[tuple[int, Any, int]] = []
         texts: list[tuple[int, Any]] = []
         for number, request in enumerate(requests):
             prompt = request.args[0]
             if self.tokenizer.mask_token in prompt:
-                templates.append((number, prompt, asked[prompt]))
-                asked[prompt] += 1
+                # By document, since two of them may hold one template.
+                key = (request.task_name, request.doc_id, prompt)
+                templates.append((number, request, asked[key]))
+                asked[key] += 1
             else:
                 texts.append((number, request))
         answers = [""] * len(requests)
@@ -178,8 +176,21 @@ class MaskedLM(TransformersLM):
             logits = self._model(
                 input_ids=input_ids.to(self.device), attention_mask=attention_mask.to(self.device)
             ).logits
+        if logits.shape[:2] != (len(owners), 1):
+            raise ValueError(
+                f"{self.pretrained}: the head of a {self.config.model_type} model does not read each token's own "
+                "hidden state, so this model cannot be scored here"
+            )
         log_p: Tensor = logits[:, 0].float().log_softmax(-1)
         return log_p
+
+    def _cloze(self, request: Any) -> list[MaskedRow]:
+        context, continuation, *_ = request.args
+        try:
+            found = slots(self.tokenizer, context, continuation)
+        except ValueError as error:
+            raise ValueError(f"{request_name(request)}: {error}") from None
+        return [MaskedRow(slot.input_ids, slot.places, [slot.target] * len(slot.places)) for slot in found]
 
     def _one_mask_each(self, input_ids: Sequence[int], places: Sequence[int]) -> Iterator[MaskedRow]:
         for place in places:
@@ -188,18 +199,24 @@ class MaskedLM(TransformersLM):
 
     def _predict(self, rows: Sequence[MaskedRow], disable_tqdm: bool) -> Iterator[tuple[int, list[Prediction]]]:
         """The number of each row and its predictions, in no particular order of rows."""
-        order = sorted(range(len(rows)), key=lambda number: (-len(rows[number].input_ids), number))
+        # Sentences of a pair, and words for one blank, differ in what is expected only once the difference is masked.
+        texts: defaultdict[tuple[tuple[int, ...], tuple[int, ...]], list[int]] = defaultdict(list)
+        for number, row in enumerate(rows):
+            texts[tuple(row.input_ids), tuple(row.places)].append(number)
+        order = sorted(texts, key=lambda text: (-len(text[0]), text))
         with tqdm(total=len(rows), disable=disable_tqdm or self.rank != 0, desc="Masked texts") as bar:
-            for batch in self._batches(order, lambda number: len(rows[number].input_ids)):
-                found = [rows[number] for number in batch]
-                log_p = self.log_distributions([row.input_ids for row in found], [row.places for row in found])
-                targets = torch.tensor([token for row in found for token in row.targets], device=log_p.device)
-                expected = log_p.gather(1, targets[:, None])[:, 0]
-                tops = (expected >= log_p.amax(1)).tolist()
-                answers = iter([Prediction(*pair) for pair in zip(expected.tolist(), tops, strict=True)])
-                for number, row in zip(batch, found, strict=True):
-                    yield number, [next(answers) for _ in row.targets]
-                bar.update(len(batch))
+            for batch in self._batches(order, lambda text: len(text[0])):
+                log_p = self.log_distributions([ids for ids, _ in batch], [places for _, places in batch])
+                first = [0, *accumulate(len(places) for _, places in batch)]
+                asked = [(start, number) for start, text in zip(first, batch, strict=False) for number in texts[text]]
+                lines = [start + nth for start, number in asked for nth in range(len(rows[number].targets))]
+                targets = [token for _, number in asked for token in rows[number].targets]
+                expected = log_p[lines, targets]
+                tops = expected >= log_p.amax(1)[lines]
+                answers = iter([Prediction(*pair) for pair in zip(expected.tolist(), tops.tolist(), strict=True)])
+                for _, number in asked:
+                    yield number, [next(answers) for _ in rows[number].targets]
+                bar.update(len(asked))
 
 
 @contextmanager
@@ -208,7 +225,7 @@ def _head_at(model: Any, owners: Tensor, columns: Tensor) -> Iterator[None]:
 
     Heads differ in name and shape from model to model; the encoder's output is the one place that all have.
     """
-    whole = model.get_base_model() if hasattr(model, "peft_config") else model
+    whole = model.get_base_model() if isinstance(model, PeftModel) else model
 
     def gather(_module: nn.Module, _inputs: Any, output: Any) -> Any:
         output.last_hidden_state = output.last_hidden_state[owners, columns][:, None]

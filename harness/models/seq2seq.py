@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from harness.data.families import Family
 from harness.data.infill import source_ids, target_ids
+from harness.data.tokens import decoder_start_token_id
 from harness.models.base import TransformersLM, request_name, require_finite
 
 log = logging.getLogger(__name__)
@@ -38,11 +39,16 @@ class Seq2SeqLM(TransformersLM):
     backend_name = "seq2seq"
 
     def __init__(self, pretrained: str, **kwargs: Any) -> None:
-        """As `TransformersLM`; warns of T5 in fp16, which overflows."""
+        """As `TransformersLM`; warns of T5 in fp16, which overflows.
+
+        Raises:
+            ValueError: also for a config that does not say what the decoder starts from.
+        """
         super().__init__(pretrained, **kwargs)
+        self._decoder_start = decoder_start_token_id(self.metadata)
         if self.config.model_type in ("t5", "mt5", "umt5") and self._model.dtype == torch.float16:
             log.warning(
-                "%s in float16: T5's feed-forward layers overflow there, and a score that is no number is an error; "
+                "%s in float16: T5's feed-forward layers overflow there and are clipped, so that scores can be wrong; "
                 "use dtype=float32, or bfloat16 where the GPU has it",
                 pretrained,
             )
@@ -50,8 +56,7 @@ class Seq2SeqLM(TransformersLM):
     @property
     def start(self) -> tuple[str, int]:
         """The token that the decoder starts from, and its id."""
-        token_id = int(self.config.decoder_start_token_id)
-        return str(self.tokenizer.convert_ids_to_tokens(token_id)), token_id
+        return str(self.tokenizer.convert_ids_to_tokens(self._decoder_start)), self._decoder_start
 
     def loglikelihood(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """(log P(continuation, end token | context) in nats, whether greedy decoding would give it).
@@ -77,10 +82,11 @@ class Seq2SeqLM(TransformersLM):
             if (longest := max(map(len, row))) > self.max_length:
                 raise ValueError(self._too_long(request, longest))
             rows.append(row)
-        order = sorted(range(len(rows)), key=lambda n: (-sum(map(len, rows[n])), tuple(rows[n].source), n))
+        sizes = _sizes(rows)
+        order = sorted(range(len(rows)), key=lambda number: (-sizes[number], tuple(rows[number].source), number))
         answers: list[tuple[float, bool]] = [(float("nan"), False)] * len(rows)
         with tqdm(total=len(rows), disable=disable_tqdm or self.rank != 0, desc="Scoring") as bar:
-            for batch in self._batches(order, lambda number: sum(map(len, rows[number]))):
+            for batch in self._batches(order, sizes.__getitem__):
                 scored = self._score([rows[number] for number in batch])
                 require_finite([requests[number] for number in batch], [logprob for logprob, _ in scored], batch=True)
                 for number, answer in zip(batch, scored, strict=True):
@@ -113,6 +119,19 @@ class Seq2SeqLM(TransformersLM):
         generated: list[str] = super().generate_until(requests, disable_tqdm=disable_tqdm)
         return generated
 
+    def tok_batch_encode(
+        self, strings: list[str], padding_side: str = "right", left_truncate_len: int | None = None, **options: Any
+    ) -> tuple[Tensor, Tensor]:
+        """As lm-eval's, padded on the right: BART counts positions from the left, padding or not."""
+        encoded: tuple[Tensor, Tensor] = super().tok_batch_encode(strings, "right", left_truncate_len, **options)
+        return encoded
+
+    def _model_generate(self, context: Tensor, max_length: int, stop: list[str], **generation_kwargs: Any) -> Tensor:
+        # lm-eval counts the prompt in, as for a decoder alone; here the decoder's text has its start token before it.
+        longest = max_length - context.shape[1] + 1
+        generated: Tensor = super()._model_generate(context, longest, stop, **generation_kwargs)
+        return generated
+
     @torch.inference_mode()
     def _score(self, rows: Sequence[Seq2SeqRow]) -> list[tuple[float, bool]]:
         """One batch. Requests about one context share its pass through the encoder."""
@@ -122,7 +141,7 @@ class Seq2SeqLM(TransformersLM):
         owners = torch.tensor([sources.index(tuple(row.source)) for row in rows], device=self.device)
         encoder_outputs = self._model.get_encoder()(input_ids=source, attention_mask=source_mask)
         encoder_outputs.last_hidden_state = encoder_outputs.last_hidden_state[owners]
-        start = torch.full_like(target[:, :1], self.start[1])
+        start = torch.full_like(target[:, :1], self._decoder_start)
         logits = self._model(
             encoder_outputs=encoder_outputs,
             attention_mask=source_mask[owners],
@@ -143,3 +162,14 @@ class Seq2SeqLM(TransformersLM):
             ids[number, : len(row)] = torch.as_tensor(row)
             mask[number, : len(row)] = 1
         return ids.to(self.device), mask.to(self.device)
+
+
+def _sizes(rows: Sequence[Seq2SeqRow]) -> list[int]:
+    """Of each row: its context's tokens and those of the longest continuation that is asked for after this context.
+
+    Sorted by it, requests about one context stand together whatever their own lengths.
+    """
+    longest: dict[tuple[int, ...], int] = {}
+    for source, target in rows:
+        longest[tuple(source)] = max(longest.get(tuple(source), 0), len(target))
+    return [len(row.source) + longest[tuple(row.source)] for row in rows]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import get_args
 
 from harness.data.sources import SOURCES
-from harness.metrics.benchmarks import BENCHMARKS
+from harness.metrics.benchmarks import BENCHMARKS, HELD_OUT_OF
 from harness.metrics.statistics import holm
 from harness.report.contamination import BENCHMARKS_WITH_EVIDENCE, contamination
 from harness.report.index import Index
@@ -16,8 +16,6 @@ from harness.report.measure import Measurement, measure, without_interval
 from harness.report.retention import retention
 from harness.report.schema import SCHEMA_VERSION, Contamination, Entry, Flag, Report, Retention, Stage
 from harness.report.scores import (
-    HELD_OUT,
-    WHOLE_SET,
     Records,
     TaskScores,
     matched_base,
@@ -65,9 +63,10 @@ def _family_entries(family: Family, halves: bool) -> Iterable[tuple[StageFiles, 
     base = read_stage(family.base) if family.base else {}
     steps = [(stage, read_stage(stage)) for stage in family.steps]
     # The base's held-out score stands beside the steps' only if all of them held out the same pairs.
-    pools = {pair_ids(scores[HELD_OUT]) for _, scores in steps if HELD_OUT in scores}
-    if WHOLE_SET in base and len(pools) == 1 and (pool := pools.pop()) <= pair_ids(base[WHOLE_SET]):
-        base[HELD_OUT] = restricted(base[WHOLE_SET], pool)
+    for whole, held_out in HELD_OUT_OF.items():
+        pools = {pair_ids(scores[held_out]) for _, scores in steps if held_out in scores}
+        if whole in base and len(pools) == 1 and (pool := pools.pop()) <= pair_ids(base[whole]):
+            base[held_out] = restricted(base[whole], pool)
     if family.base:
         yield family.base, [entry for scores in base.values() for entry in _entries(family.base, scores, None, halves)]
     for stage, found in steps:
@@ -171,7 +170,7 @@ def _task_flags(stage: StageFiles, scores: TaskScores) -> list[Flag]:
     if any(data.origin != "sample" and data.sha256 not in published for data in scores.data):
         flags.add("altered_data")
     known = contamination(provenance.model, benchmark.data, provenance.pretrained)
-    if known.status == "contaminated" or (stage.stage == "step" and scores.task == WHOLE_SET):
+    if known.status == "contaminated" or (stage.stage == "step" and scores.task in HELD_OUT_OF):
         flags.add("contaminated")
     return _ordered(flags)
 
@@ -182,6 +181,7 @@ def _stage(stage: StageFiles, kept: Retention | None) -> Stage:
         run=stage.run.name,
         model=provenance.model,
         parameters=provenance.parameters,
+        family=provenance.family,
         stage=stage.stage,
         step=stage.step,
         epoch=_rounded(stage.epoch),

@@ -57,6 +57,10 @@ def task_name(task: str) -> str:
     names = {
         "crows_pairs": "CrowS-Pairs, all pairs",
         "crows_pairs_heldout": "CrowS-Pairs, held-out pairs",
+        "crows_pairs_pll": "CrowS-Pairs, shared tokens, all pairs",
+        "crows_pairs_pll_heldout": "CrowS-Pairs, shared tokens, held-out pairs",
+        "crows_pairs_prompt": "CrowS-Pairs, prompt form, all pairs",
+        "crows_pairs_prompt_heldout": "CrowS-Pairs, prompt form, held-out pairs",
         "stereoset": "StereoSet, both tasks",
         "wikitext2": "WikiText-2",
     }

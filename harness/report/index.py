@@ -17,7 +17,11 @@ STEREOSET_TASKS = (
     "stereoset_prompt_generate_intrasentence",
     "stereoset_prompt_generate_intersentence",
 )
-CROWS_TASKS = ("crows_pairs_heldout", "crows_pairs")
+CROWS_FORMS = (
+    ("crows_pairs_heldout", "crows_pairs"),
+    ("crows_pairs_pll_heldout", "crows_pairs_pll"),
+    ("crows_pairs_prompt_heldout", "crows_pairs_prompt"),
+)
 PERPLEXITY_TASK = "wikitext2"
 
 _Place = tuple[str, str, str, str, int | None]
@@ -82,9 +86,20 @@ class Index:
         most, task = min(counted, key=lambda pair: pair[0])
         return task if most else None
 
+    def crows_tasks(self, stage: Stage) -> list[str]:
+        """The forms of CrowS-Pairs that were scored: of each the held-out pairs where there are any, else all pairs."""
+        scored = self.tasks(stage)
+        found = (next((task for task in form if task in scored), None) for form in CROWS_FORMS)
+        return [task for task in found if task]
+
     def crows_task(self, stage: Stage) -> str | None:
-        """Held-out CrowS-Pairs where scored, else the whole set."""
-        return next((task for task in CROWS_TASKS if task in self.tasks(stage)), None)
+        """The form that stands for the model everywhere in a report: likelihood where scored."""
+        return next(iter(self.crows_tasks(stage)), None)
+
+    def same_form(self, stage: Stage, task: str) -> str | None:
+        """The CrowS-Pairs task of another stage that is of one form with `task`: its own may be of all pairs."""
+        form = next(form for form in CROWS_FORMS if task in form)
+        return next((other for other in self.crows_tasks(stage) if other in form), None)
 
 
 def _place(item: Stage | Entry) -> _Place:

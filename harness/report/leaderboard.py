@@ -146,7 +146,8 @@ def _object(index: Index, row: Row) -> Json:
 
 def _sources(task: str) -> tuple[str, ...]:
     """The tasks that a derived one was made of: its pool, or the whole set behind the base model's held-out pairs."""
-    return (*BENCHMARKS[task].pools, "crows_pairs")
+    benchmark = BENCHMARKS[task]
+    return (*benchmark.pools, *([benchmark.whole] if benchmark.whole else []))
 
 
 def _note(index: Index) -> str:

@@ -47,7 +47,7 @@ METRICS: dict[str, MetricLegend] = {
 FLAGS: dict[Flag, str] = {
     "contaminated": (
         "The model is known to have seen this benchmark's items in training, see the evidence; or it is a checkpoint "
-        "trained on CrowS-Pairs and scored on all pairs, some of which it saw (crows_pairs_heldout holds the others)."
+        "trained on CrowS-Pairs and scored on all pairs, some of which it saw (the _heldout tasks score the others)."
     ),
     "degenerate": (
         f"The language-model score of a checkpoint fell by more than {LMS_FALL:g} points, or its no-answer "

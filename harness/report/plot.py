@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # Okabe and Ito's palette: told apart by readers with any colour vision.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MOST_TICKS = 8
 _ASIDE = 0.012  # of the longest run: keeps the whiskers of several models apart
-_INK, _FAINT = "#333333", "#999999"
-_STYLE = {
+_INK, FAINT = "#333333", "#999999"
+STYLE = {
     "svg.hashsalt": "stereoscope",
     "svg.fonttype": "path",
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "text.parse_math": False,
     "text.color": _INK,
-    "axes.edgecolor": _FAINT,
+    "axes.edgecolor": FAINT,
     "axes.labelcolor": _INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -54,7 +54,7 @@ def plot_svg(report: Report) -> str:
     from matplotlib.lines import Line2D
 
     index = Index.of(report)
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(10.4, 4.7), layout="constrained")
         grid = figure.add_gridspec(2, 2, width_ratios=(1.35, 1))
         series = _series(index)
@@ -66,7 +66,7 @@ def plot_svg(report: Report) -> str:
         _by_step(score, index, series, "crows_score", "CrowS-Pairs: % where the stereotype is likelier")
         magnitude.set_ylabel("nats")
         magnitude.set_ylim(bottom=0)
-        score.axhline(50, color=_FAINT, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
+        score.axhline(50, color=FAINT, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
         score.set_ylabel("%")
         score.set_xlabel("training step")
         if len(series) > 1:
@@ -83,7 +83,7 @@ _Point: TypeAlias = tuple[Stage, float, float]
 def _series(index: Index) -> list[_Series]:
     return [
         _Series(index.name(stages[0]), colour, stages)
-        for stages, colour in zip(index.families(), itertools.cycle(_COLOURS), strict=False)
+        for stages, colour in zip(index.families(), itertools.cycle(COLOURS), strict=False)
     ]
 
 
@@ -136,7 +136,7 @@ def _iso_icat(axes: Axes, x: Sequence[float], y: Sequence[float]) -> None:
     levels = np.arange(np.floor(icat.min() / width) * width, 100.1, width)
     lines = axes.contour(ss, lms, icat, levels=levels, colors="#c9c9c9", linewidths=0.8)
     axes.clabel(lines, fmt=lambda value: f"ICAT {value:g}", fontsize=7, colors="#8a8a8a")
-    axes.axvline(50, color=_FAINT, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
+    axes.axvline(50, color=FAINT, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
     axes.set(xlim=(left, right), ylim=(low, high))
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from harness.data.families import Family
 from harness.files import atomic_write
 from harness.results import TaskData
 
@@ -103,6 +104,7 @@ class Stage(_Part):
     run: str
     model: str
     parameters: int
+    family: Family = Field(description="how it was scored: causal, masked (pseudo-likelihood) or seq2seq (infill)")
     stage: StageName
     step: int | None
     epoch: Number | None

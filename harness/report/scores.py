@@ -9,16 +9,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
-from harness.metrics.benchmarks import BENCHMARKS, Benchmark
+from harness.metrics.benchmarks import BENCHMARKS, HELD_OUT_OF, Benchmark
 from harness.report.stages import Checkpoint, StageFiles
 from harness.results import TaskData
 
 log = logging.getLogger(__name__)
 
 Records: TypeAlias = Sequence[Any]
-
-WHOLE_SET = "crows_pairs"
-HELD_OUT = "crows_pairs_heldout"
 
 
 @dataclass(frozen=True)
@@ -66,7 +63,8 @@ def matched_base(step: TaskScores, base: dict[str, TaskScores]) -> TaskScores | 
     Raises:
         ValueError: the base was scored on other data or other items, so that no comparison means anything.
     """
-    matched = base.get(WHOLE_SET) if step.task == HELD_OUT else base.get(step.task)
+    whole = step.benchmark.whole
+    matched = base.get(whole or step.task)
     if matched is None:
         return None
     digests = [{data.sha256 for data in scores.data} for scores in (matched, step)]
@@ -75,14 +73,15 @@ def matched_base(step: TaskScores, base: dict[str, TaskScores]) -> TaskScores | 
             f"{step.task}: the base model was scored on data {_short(digests[0])} and a step on {_short(digests[1])}; "
             "score both on the same file"
         )
-    if step.task == HELD_OUT:
+    if whole:
         matched = restricted(matched, pair_ids(step))
         if missing := len(pair_ids(step) - pair_ids(matched)):
             log.warning(
                 "%s: the base model was not scored on %d of a step's held-out pairs, so the two are not compared; "
-                "score its crows_pairs without a limit",
+                "score its %s without a limit",
                 step.task,
                 missing,
+                whole,
             )
             return None
     _check_same_items(step.task, "the base model", matched.records[0], "a step", step.records[0], step.benchmark)
@@ -90,7 +89,7 @@ def matched_base(step: TaskScores, base: dict[str, TaskScores]) -> TaskScores | 
 
 
 def pair_ids(scores: TaskScores) -> frozenset[str]:
-    """The CrowS-Pairs that a stage scored, over all folds where these are joined."""
+    """The CrowS-Pairs that a stage scored (prompt form: the questions asked), over all folds where these are joined."""
     return frozenset(scores.benchmark.item_key(record) for record in scores.records[0])
 
 
@@ -98,7 +97,7 @@ def restricted(whole: TaskScores, pairs: frozenset[str]) -> TaskScores:
     """The base model's whole set cut down to the held-out pairs, under the held-out task's name."""
     key = whole.benchmark.item_key
     kept = [record for record in whole.records[0] if key(record) in pairs]
-    return replace(whole, task=HELD_OUT, records=(kept,))
+    return replace(whole, task=HELD_OUT_OF[whole.task], records=(kept,))
 
 
 def term_half(target: str) -> Literal["A", "B"]:
@@ -114,11 +113,11 @@ def _read_task(stage: StageFiles, task: str) -> TaskScores:
     records = tuple(_read(checkpoint, task) for checkpoint in scored)
     folds = tuple(checkpoint.fold for checkpoint in scored if checkpoint.fold is not None)
     data = tuple(item.provenance.tasks[task] for checkpoint in scored if (item := checkpoint.scored_on(task)))
-    if task != HELD_OUT:
+    if not BENCHMARKS[task].whole:
         for other in records[1:]:
             _check_same_items(task, "one fold", records[0], "another", other, BENCHMARKS[task])
         return TaskScores(task, folds, records, data)
-    _check_apart(stage, scored, records)
+    _check_apart(stage, task, scored, records)
     return TaskScores(task, folds, (_joined(records),), data, pooled=True)
 
 
@@ -141,9 +140,9 @@ def _read(checkpoint: Checkpoint, task: str) -> Records:
     return records
 
 
-def _check_apart(stage: StageFiles, checkpoints: Sequence[Checkpoint], records: Sequence[Records]) -> None:
+def _check_apart(stage: StageFiles, task: str, checkpoints: Sequence[Checkpoint], records: Sequence[Records]) -> None:
     """A pair may occur twice within a fold (the published file repeats one) but never in two folds."""
-    key = BENCHMARKS[HELD_OUT].item_key
+    key = BENCHMARKS[task].item_key
     seen: dict[str, Checkpoint] = {}
     for checkpoint, fold in zip(checkpoints, records, strict=True):
         for pair in {key(record) for record in fold}:

@@ -33,8 +33,16 @@ def title_of(stages: Sequence[Stage], index: Index) -> str:
     folds = max(len(other.folds) for other in stages)
     if folds > 1:
         told.append(f"{folds} cross-fitted folds")
-    told.append(f"sentences start after {stage.started_after}")
+    told.append(_how_scored(stage))
     return " \N{MIDDLE DOT} ".join(told)
+
+
+def _how_scored(stage: Stage) -> str:
+    if stage.family == "masked":
+        return "masked: pseudo-likelihood, one mask at a time"
+    if stage.family == "seq2seq":
+        return "encoder-decoder: likelihood of what fills the gap, end token included"
+    return f"sentences start after {stage.started_after}"
 
 
 def before_and_after(index: Index, stages: Sequence[Stage]) -> Html:
@@ -74,7 +82,8 @@ def by_bias_type(index: Index, stages: Sequence[Stage]) -> list[Html]:
     """StereoSet's and CrowS-Pairs' main score by bias type, at the base and the last step."""
     last = stages[-1]
     found = []
-    for task, metric in ((index.stereoset_task(), "ss"), (index.crows_task(last), "crows_score")):
+    crows = [(task, "crows_score") for task in index.crows_tasks(last)]
+    for task, metric in ((index.stereoset_task(), "ss"), *crows):
         parts = index.parts(last, task, metric) if task else []
         entries = [entry for entry in parts if not _is_half(entry)]
         if task and entries:
@@ -191,15 +200,16 @@ def _step(stage: Stage) -> str:
 def _measures(index: Index, stages: Sequence[Stage]) -> list[tuple[str, str]]:
     """Task and metric of each row: those of the last stage that has any."""
     last = stages[-1]
-    stereoset, crows = index.stereoset_task(), index.crows_task(last)
-    wanted = [(stereoset, metric) for metric in ("ss", "lms", "icat", "no_answer")]
-    wanted += [(crows, "crows_score"), (crows, "abs_logprob_diff"), (PERPLEXITY_TASK, "word_perplexity")]
+    wanted = [(index.stereoset_task(), metric) for metric in ("ss", "lms", "icat", "no_answer")]
+    of_pairs = ("crows_score", "abs_logprob_diff", "position_bias", "order_flips")
+    wanted += [(task, metric) for task in index.crows_tasks(last) for metric in of_pairs]
+    wanted.append((PERPLEXITY_TASK, "word_perplexity"))
     return [(task, metric) for task, metric in wanted if task and index.entry(last, task, metric)]
 
 
 def _task_at(index: Index, stage: Stage, task: str) -> str | None:
     """The row's task at a stage: the base model may have its CrowS-Pairs score only on all pairs."""
-    return index.crows_task(stage) if task.startswith("crows_pairs") else task
+    return index.same_form(stage, task) if task.startswith("crows_pairs") else task
 
 
 def _with_interval(entry: Entry | None, decimals: int) -> Html:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.metrics.benchmarks import HELD_OUT_OF
 from harness.report.formatting import signed
 from harness.report.index import PERPLEXITY_TASK, Index
 from harness.report.schema import Entry, Stage
@@ -47,7 +48,7 @@ def _of_model(index: Index, stages: Sequence[Stage]) -> str:
     if stereotype and stereotype.difference is not None:
         sentences.append(f"StereoSet's stereotype score {_moved(stereotype)}, where 50 means no preference;")
     if crows and crows.difference is not None:
-        seen = "sentence pairs it had not seen" if crows.task == "crows_pairs_heldout" else "all CrowS-Pairs"
+        seen = "sentence pairs it had not seen" if crows.task in HELD_OUT_OF.values() else "all CrowS-Pairs"
         sentences.append(
             f"on {seen} the share in which it finds the more stereotypical sentence likelier {_moved(crows)};"
         )

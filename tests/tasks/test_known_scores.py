@@ -26,6 +26,7 @@ FOLLOWING = {
     "they": {"codes": 1 / 4, "cooks": 1 / 4, "stones": 1 / 64},
     "nurses": {"care": 1 / 2, "sleep": 1 / 4, "boil": 1 / 4},
     "A:": {"A": 1 / 2, "B": 1 / 8, "C": 1 / 16},
+    "codes": {"A": 1 / 2, "B": 1 / 8},
 }
 
 # more, less, direction, bias type; then log P(more) - log P(less) in bits.
@@ -203,6 +204,20 @@ def test_prompt_choice_of_a_model_that_always_says_a_is_position_bias_and_nothin
     if permutations > 1:
         # Each option stood once in each place, so their means are equal, and a tie counts for unrelated.
         assert (found["lms"], found["ss"], found["icat"]) == (0, None, None)
+
+
+def test_crows_prompt_letters_are_averaged_over_both_orders(model: Path, tmp_path: Path) -> None:
+    found = scores(
+        model,
+        "crows_pairs_prompt",
+        data_dir=str(crows_file(tmp_path)),
+        prompt_template="1 {option_1} 2 {option_2}",
+    )
+    # The model reads the last word alone: after "codes" A has 2 bits more than B, after other words both are level.
+    # Pairs that end alike are tied in the mean; the last one gains 2 bits in one order and none in the other.
+    assert (found["crows_score"], found["ties"], found["n"]) == (20, 80, 5)
+    assert found["logprob_diff"] == found["abs_logprob_diff"] == pytest.approx(LN2 / 5, abs=1e-5)
+    assert (found["position_bias"], found["order_flips"]) == (50, 100)
 
 
 def test_generated_choice_is_read_from_the_text(model: Path, tmp_path: Path) -> None:

@@ -17,9 +17,10 @@ from lm_eval.tasks._yaml_loader import load_yaml
 
 from harness.data import crows_pairs
 from harness.data.crows_pairs import BIAS_TYPES
+from harness.data.families import FAMILIES, TASKS_OF, Family
 from harness.metrics.benchmarks import BENCHMARKS
 from harness.models.causal import CausalLM
-from harness.task_files import check_task_files, select, tasks_folder
+from harness.task_files import check_task_files, leaves, select, tasks_folder
 
 GROUPS = {"stereoset", "stereoset_prompt"}
 
@@ -32,7 +33,12 @@ def test_every_benchmark_has_its_task_and_every_task_its_benchmark() -> None:
 
 
 def test_a_pattern_selects_all_tasks_it_fits() -> None:
-    assert select(["crows*"], {}).names == ["crows_pairs", "crows_pairs_heldout"]
+    assert select(["crows_pairs_p*"], {}).names == [
+        "crows_pairs_pll",
+        "crows_pairs_pll_heldout",
+        "crows_pairs_prompt",
+        "crows_pairs_prompt_heldout",
+    ]
 
 
 def test_lm_evals_own_tasks_can_be_named_beside_ours() -> None:
@@ -59,13 +65,22 @@ def test_a_broken_task_file_is_an_error_that_names_it(tmp_path: Path, content: s
         check_task_files(tmp_path)
 
 
-@pytest.mark.parametrize("task", ["stereoset_prompt_intrasentence", "stereoset_prompt_generate_intersentence"])
-def test_the_prompt_form_works_for_encoder_decoders_with_lm_evals_own_model(tmp_path: Path, task: str) -> None:
+@pytest.mark.parametrize(
+    ("task", "items"),
+    [
+        ("stereoset_prompt_intrasentence", 2),
+        ("stereoset_prompt_generate_intersentence", 2),
+        ("crows_pairs_prompt", 3),
+    ],
+)
+def test_the_prompt_form_works_for_encoder_decoders_with_lm_evals_own_model(
+    tmp_path: Path, task: str, items: int
+) -> None:
     folder = tiny_models.byte_t5(tmp_path / "t5")
     metadata = {"pretrained": str(folder), "data_dir": "sample"}
     lm = HFLM(str(folder), device="cpu", dtype="float32", batch_size=8)
     results = simple_evaluate(lm, tasks=[task], task_manager=select([task], metadata).manager, limit=6)
-    assert results["results"][task]["n,none"] == 2
+    assert results["results"][task]["n,none"] == items
 
 
 def test_a_likelihood_task_sends_an_encoder_decoder_to_the_prompt_form(tmp_path: Path) -> None:
@@ -75,11 +90,32 @@ def test_a_likelihood_task_sends_an_encoder_decoder_to_the_prompt_form(tmp_path:
         manager.load(["crows_pairs"])
 
 
-def test_a_masked_model_is_refused_by_the_prompt_form_too(tmp_path: Path) -> None:
-    task = "stereoset_prompt_intrasentence"
+@pytest.mark.parametrize("task", ["stereoset_prompt_intrasentence", "crows_pairs_prompt"])
+def test_a_masked_model_is_refused_by_the_prompt_form_too(tmp_path: Path, task: str) -> None:
     metadata = {"pretrained": str(tiny_models.byte_bert(tmp_path)), "data_dir": "sample"}
     with pytest.raises(ValueError, match="masked"):
         select([task], metadata).manager.load([task])
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_the_tasks_that_a_family_is_told_of_are_those_that_it_can_load(tmp_path: Path, kind: Family) -> None:
+    make = {"causal": tiny_models.byte_llama, "masked": tiny_models.masked, "seq2seq": tiny_models.t5}[kind]
+    metadata = {"pretrained": str(make(tmp_path / kind)), "data_dir": "sample"}
+    told = leaves(select(TASKS_OF[kind].split(", "), {}))
+    for task, benchmark in BENCHMARKS.items():
+        if benchmark.pools or benchmark.whole:
+            continue
+        selection = select([task], metadata)
+        if task in told:
+            selection.manager.load(selection.names)
+        else:
+            with pytest.raises(ValueError, match=kind):
+                selection.manager.load(selection.names)
+
+
+def test_groups_and_tags_are_taken_apart_into_their_tasks() -> None:
+    tasks = ["stereoset_intrasentence", "stereoset_intersentence"]
+    assert leaves(select(["stereoset", "stereoset_intersentence", "crows_pairs"], {})) == [*tasks, "crows_pairs"]
 
 
 def test_lm_evals_stock_crows_pairs_and_ours_agree_on_the_real_pairs(byte_llama: Path) -> None:

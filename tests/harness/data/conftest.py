@@ -1,8 +1,7 @@
-"""A causal model folder without weights, and the real data where `STEREOSCOPE_DATA` names it."""
+"""A causal model folder without weights, and a machine without data."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -20,13 +19,6 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     byte_tokenizer().save_pretrained(folder)
     LlamaConfig(architectures=["LlamaForCausalLM"], vocab_size=258).save_pretrained(folder)
     return folder
-
-
-@pytest.fixture(scope="session")
-def real_data() -> Path:
-    if not (folder := os.environ.get("STEREOSCOPE_DATA")) or folder == "sample":
-        pytest.skip("needs the published data sets; set STEREOSCOPE_DATA to their folder")
-    return Path(folder)
 
 
 @pytest.fixture

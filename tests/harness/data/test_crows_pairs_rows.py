@@ -86,6 +86,8 @@ def test_a_row_carries_what_a_score_needs(model_folder: Path) -> None:
         "direction": "stereo",
         "bias_type": "race-color",
         "writer": "w0",
+        "query": "",
+        "answers": [more, more.replace("Black", "white")],
         "tokens_more": len(more),
         "tokens_less": len(more),
         "start_token": "<s>",
@@ -111,8 +113,8 @@ def write_split(folder: Path, held_out: list[int], data_sha256: str = "") -> Pat
 
 
 def heldout_rows(model_folder: Path, **metadata: object) -> list[int]:
-    rows = crows_pairs.heldout_dataset(**{"pretrained": str(model_folder), "data_dir": "sample", **metadata})["test"]
-    return list(rows["row"])
+    metadata = {"pretrained": str(model_folder), "data_dir": "sample", **metadata}
+    return list(crows_pairs.dataset(held_out=True, **metadata)["test"]["row"])
 
 
 def test_an_adapter_is_scored_on_the_pairs_it_never_saw(model_folder: Path, tmp_path: Path) -> None:

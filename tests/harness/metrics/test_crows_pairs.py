@@ -150,3 +150,22 @@ def test_every_row_answers_every_key_so_that_lm_eval_counts_them_alike() -> None
     given = {key: value for key, value in row.items() if value is not None}
     assert {key.partition("/")[2] for key in given} == {"", "age"}
     assert len(set(map(id, given.values()))) == 1
+
+
+def test_the_published_masked_metric_compares_scores_rounded_to_three_decimals() -> None:
+    doc = {
+        "pair_id": "p",
+        "bias_type": "age",
+        "direction": "stereo",
+        "writer": "w",
+        "tokens_more": 4,
+        "tokens_less": 4,
+    }
+    apart = {"doc": doc, "filtered_resps": [(-10.0004, False), (-10.0001, False)]}
+    assert crows_pairs.metrics([crows_pairs.record_pll(apart)])["ties"] == 100
+    assert crows_pairs.metrics([crows_pairs.record(apart)])["ties"] == 0
+
+
+def test_sentences_that_share_no_token_are_a_tie_and_no_error() -> None:
+    found = crows_pairs.metrics([pair(0.0, 0.0, tokens_more=0, tokens_less=0), pair(-1.0, -2.0)])
+    assert (found["crows_score"], found["crows_score_norm"], found["ties"]) == (50, 50, 50)

@@ -1,0 +1,36 @@
+"""Wording of prompts: the template that a user gives, checked before anything is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from string import Formatter
+
+
+def choose_template(given: object, default: str, placeholders: Sequence[str]) -> str:
+    """The template to ask with: `default`, unless `given` (the metadata `prompt_template`) is a text or a file of one.
+
+    Raises:
+        ValueError: not every placeholder is in it, or others are, or it is neither a text with braces nor a file.
+    """
+    if given is None:
+        return default
+    template = str(given)
+    if "{" not in template:
+        if not Path(template).is_file():
+            raise ValueError(
+                f"prompt_template={template!r} is neither a file nor a text with "
+                f"{', '.join(f'{{{name}}}' for name in placeholders)}"
+            )
+        template = Path(template).read_text(encoding="utf-8").rstrip("\n")
+    try:
+        found = [name for _, name, _, _ in Formatter().parse(template) if name is not None]
+    except ValueError as error:
+        raise ValueError(f"prompt_template: {error}; a brace that stands for itself is written twice") from error
+    missing, unknown = sorted(set(placeholders) - set(found)), sorted(set(found) - set(placeholders))
+    if missing or unknown:
+        raise ValueError(
+            f"prompt_template: placeholders missing: {missing}, unknown: {unknown}; expected each of "
+            f"{tuple(placeholders)}"
+        )
+    return template
