@@ -51,8 +51,6 @@ class MaskedLM(TransformersLM):
 
     family: ClassVar[Family] = "masked"
     backend_name = "causal"
-    # Measured with BERT-base: few logits a batch leave room for larger ones; from 2,048 on they gain nothing.
-    cpu_batch_tokens: ClassVar[int] = 1024
     AUTO_MODEL_CLASS = AutoModelForMaskedLM
 
     def __init__(self, pretrained: str, **kwargs: Any) -> None:
