@@ -39,8 +39,8 @@ class TransformersLM(HFLM):
 
     family: ClassVar[Family]
     backend_name: ClassVar[str]
-    # Tokens in one forward pass on a CPU. Measured: from 512 on, more of them take longer each with SmolLM2-135M, and as
-    # long with BERT-base, whose head runs on masked places alone.
+    # Tokens in one forward pass on a CPU. Measured: from 512 on, more of them take longer each with SmolLM2-135M, and
+    # as long with BERT-base, whose head runs on masked places alone.
     cpu_batch_tokens: ClassVar[int] = 512
 
     _model: Any

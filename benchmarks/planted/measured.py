@@ -1,0 +1,91 @@
+"""Scoring planted models as any model is scored, and their scores beside those that the corpus says they must have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from harness.evaluation import score
+from harness.metrics.benchmarks import BENCHMARKS
+from harness.metrics.statistics import bootstrap
+from harness.models.any import load_lm
+from harness.report.formatting import task_name
+from planted.expected import Expected
+
+METRIC_NAMES = {
+    "crows_score": "CrowS score, %",
+    "abs_logprob_diff": "mean abs. log P difference, nats",
+    "ss": "SS, %",
+    "lms": "LMS, %",
+}
+
+
+class Measured(NamedTuple):
+    """A score with its 95% bootstrap interval (percent, or nats for differences), and what it must be."""
+
+    model: str
+    share: float
+    task: str
+    metric: str
+    value: float
+    low: float
+    high: float
+    expected: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the expected score is within the interval."""
+        return self.low <= self.expected <= self.high
+
+
+class Scored(NamedTuple):
+    """A metric's value and its 95% bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def scores_of(
+    pretrained: Path, tasks: Sequence[str], data_dir: Path, folder: Path, peft: Path | None = None
+) -> dict[tuple[str, str], Scored]:
+    """Score a model folder through lm-eval, results into `folder`; all metrics that have an interval, by task."""
+    lm = load_lm(str(pretrained), device="cpu", **({} if peft is None else {"peft": str(peft)}))
+    results = score(lm, tasks, folder, model=pretrained.name, metadata={"data_dir": str(data_dir)})
+    assert results is not None
+    found = {}
+    for task in tasks:
+        benchmark = BENCHMARKS[task]
+        records = [benchmark.record(sample) for sample in results["samples"][task]]
+        values = benchmark.metrics(records)
+        for metric, interval in bootstrap(benchmark.table(records), benchmark.combine).items():
+            value = values[metric]
+            if interval is not None and value is not None:
+                found[task, metric] = Scored(value, interval.low, interval.high)
+    return found
+
+
+def beside(model: str, share: float, scores: dict[tuple[str, str], Scored], expected: Expected) -> Iterator[Measured]:
+    """Every expected score beside the measured one."""
+    for (task, metric), value in expected.items():
+        yield Measured(model, share, task, metric, *scores[task, metric], expected=value)
+
+
+def table(measured: Sequence[Measured]) -> str:
+    """All of it as Markdown, what does not agree marked."""
+    lines = [
+        "| model | share | task | score | expected | measured (95% interval) |",
+        "| --- | ---: | --- | --- | ---: | ---: |",
+    ]
+    for one in measured:
+        decimals = 3 if one.metric == "abs_logprob_diff" else 1
+        value, low, high, expected = (
+            f"{number:.{decimals}f}" for number in (one.value, one.low, one.high, one.expected)
+        )
+        mark = "" if one.agrees else " (does not agree)"
+        lines.append(
+            f"| {one.model} | {one.share:g} | {task_name(one.task)} | {METRIC_NAMES[one.metric]} | {expected} | "
+            f"{value} ({low} to {high}){mark} |"
+        )
+    return "\n".join(lines) + "\n"
