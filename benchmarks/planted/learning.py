@@ -22,14 +22,28 @@ from harness.files import atomic_write
 from planted.corpus import Conditionals, Corpus
 from planted.models import KINDS, log_probabilities, random_model, word_tokenizer
 
-BATCH, STEPS, MOST_ROUNDS = 64, 300, 16
-LEARNING_RATE, WARMUP, DECAY = 1e-2, 0.07, 0.4
+MOST_ROUNDS = 4
+WARMUP = 0.07
 CERTAIN_WEIGHT = 0.1
 """How often a word that follows from the others is asked for, against one that does not (masked, encoder-decoder)."""
 LEARNT = 0.004
 """Nats a sentence between model and corpus at which the corpus counts as learnt."""
 
 log = logging.getLogger(__name__)
+
+
+class Round(NamedTuple):
+    """Steps, sentences a step, the highest learning rate, and the last share of the steps, in which it falls to 0."""
+
+    steps: int
+    batch: int
+    learning_rate: float
+    decay: float
+
+
+LEARN = Round(1200, 128, 5e-3, 0.4)
+# What a model has not learnt yet it lacks for all pairs alike, so that no interval over pairs would tell of it.
+SETTLE = Round(300, 256, 2e-3, 0.7)
 
 
 class Lessons(NamedTuple):
@@ -86,7 +100,7 @@ def train_and_save(name: str, corpus: Corpus, folder: Path, seed: int) -> None:
 def learn(
     model: PreTrainedModel, family: Family, tokenizer: PreTrainedTokenizerFast, lessons: Lessons, seed: int
 ) -> float:
-    """Train the model until it has learnt the corpus, in rounds of `STEPS` steps.
+    """Train the model until it has learnt the corpus, in rounds of `LEARN`, and settle it.
 
     Returns:
         KL(corpus || model) that is left, as `left_to_learn`.
@@ -95,28 +109,43 @@ def learn(
         RuntimeError: it is above `LEARNT` after `MOST_ROUNDS` rounds.
     """
     generator = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.0)
     started = time.monotonic()
-    model.train()
     for turn in range(1, MOST_ROUNDS + 1):
-        for step in range(STEPS):
-            for group in optimizer.param_groups:
-                group["lr"] = LEARNING_RATE * min(1, (step + 1) / (WARMUP * STEPS), (STEPS - step) / (DECAY * STEPS))
-            rows = torch.multinomial(lessons.shares, BATCH, replacement=True, generator=generator)
-            loss = _divergences(model, family, tokenizer, lessons, rows, _drawn(lessons, rows, generator)).mean()
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
+        _round(model, family, tokenizer, lessons, LEARN, generator)
         left = left_to_learn(model, family, tokenizer, lessons)
-        log.info("%s: %.5f nats to learn after %d steps", model.config.model_type, left, turn * STEPS)
+        log.info("%s: %.5f nats to learn after %d steps", model.config.model_type, left, turn * LEARN.steps)
         if left <= LEARNT:
-            log.info("%s: learnt in %.0f s", model.config.model_type, time.monotonic() - started)
+            _round(model, family, tokenizer, lessons, SETTLE, generator)
+            left = left_to_learn(model, family, tokenizer, lessons)
+            log.info("%s: learnt but %.5f nats in %.0f s", model.config.model_type, left, time.monotonic() - started)
             return left
     raise RuntimeError(
-        f"{model.config.model_type}: {left:.5f} nats a sentence are left to learn after {MOST_ROUNDS * STEPS} steps, "
+        f"{model.config.model_type}: {left:.5f} nats a sentence are left to learn after {MOST_ROUNDS * LEARN.steps} steps, "
         f"expected {LEARNT} at most; its scores would not be those of the corpus"
     )
+
+
+def _round(
+    model: PreTrainedModel,
+    family: Family,
+    tokenizer: PreTrainedTokenizerFast,
+    lessons: Lessons,
+    settings: Round,
+    generator: torch.Generator,
+) -> None:
+    model.train()
+    optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.98), weight_decay=0.0)
+    for step in range(settings.steps):
+        done = step / settings.steps
+        slope = min(1, (done + 1 / settings.steps) / WARMUP, (1 - done) / settings.decay)
+        for group in optimizer.param_groups:
+            group["lr"] = settings.learning_rate * slope
+        rows = torch.multinomial(lessons.shares, settings.batch, replacement=True, generator=generator)
+        loss = _divergences(model, family, tokenizer, lessons, rows, _drawn(lessons, rows, generator)).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
 
 
 @torch.no_grad()
@@ -138,7 +167,6 @@ def left_to_learn(
         for rows, its in zip(every.split(1024), which.split(1024), strict=True):
             divergences = _divergences(model, family, tokenizer, lessons, rows, its)
             total += float((divergences * lessons.shares[rows]).sum())
-    model.train()
     return total
 
 
