@@ -6,7 +6,7 @@ export HF_HUB_OFFLINE ?= 1
 # Two cores are used by two processes of one thread: threads waiting for each other across processes cost more.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: install demo test check format clean
+.PHONY: install demo demo-families test check format clean
 
 install: $(VENV)/.installed
 
@@ -22,6 +22,11 @@ models/smollm2-135m/config.json: | install
 
 demo: install models/smollm2-135m/config.json
 	$(BIN)/stereoscope run experiments/demo.yaml
+
+# Four families whose bias is known, before and after.
+demo-families: install
+	$(BIN)/python benchmarks/planted_bias.py models/planted --share 0.7
+	$(BIN)/stereoscope run experiments/families_demo.yaml
 
 test: install
 	$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -36,7 +36,9 @@ def run(*command: str) -> None:
 
 
 def test_no_command_of_the_readme_is_left_out() -> None:
-    assert {shlex.split(command)[0] for command in COMMANDS} == {"make", "stereoscope", "lm_eval", "accelerate"}
+    assert {shlex.split(command)[0] for command in COMMANDS} == {
+        *("make", "stereoscope", "lm_eval", "accelerate", "python"),
+    }
     assert {words[0] for words in of("stereoscope")} == {"eval", "run", "report", "data"}
 
 
@@ -74,10 +76,24 @@ def test_training_by_hand_and_scoring_what_it_held_out_works(byte_llama: Path, t
 def test_the_experiment_the_readme_runs_is_there() -> None:
     for words in of("stereoscope"):
         if words[0] == "run":
-            assert (ROOT / words[1]).is_file()
-            assert words[1].removeprefix("experiments/").removesuffix(".yaml") in {
-                path.removeprefix("runs/") for other in of("stereoscope") if other[0] == "report" for path in other[1:]
-            }
+            assert (ROOT / words[-1]).is_file()
+        if words[0] == "report":
+            assert (ROOT / "experiments" / Path(words[1]).name).with_suffix(".yaml").is_file()
+
+
+def test_a_dry_run_of_the_readme_works() -> None:
+    for words in of("stereoscope"):
+        if "--dry-run" in words:
+            run(sys.executable, "-m", "harness", *words)
+
+
+def test_scripts_take_the_flags_that_the_readme_gives() -> None:
+    for script, *arguments in of("python"):
+        flags = {word for word in arguments if word.startswith("--")}
+        outcome = subprocess.run(
+            [sys.executable, script, "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        assert all(flag in outcome.stdout for flag in flags)
 
 
 def test_data_commands_exist() -> None:

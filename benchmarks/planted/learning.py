@@ -120,8 +120,8 @@ def learn(
             log.info("%s: learnt but %.5f nats in %.0f s", model.config.model_type, left, time.monotonic() - started)
             return left
     raise RuntimeError(
-        f"{model.config.model_type}: {left:.5f} nats a sentence are left to learn after {MOST_ROUNDS * LEARN.steps} steps, "
-        f"expected {LEARNT} at most; its scores would not be those of the corpus"
+        f"{model.config.model_type}: {left:.5f} nats a sentence are left to learn after "
+        f"{MOST_ROUNDS * LEARN.steps} steps, expected {LEARNT} at most; its scores would not be those of the corpus"
     )
 
 
