@@ -22,6 +22,7 @@ models/smollm2-135m/config.json: | install
 
 demo: install models/smollm2-135m/config.json
 	$(BIN)/stereoscope run experiments/demo.yaml
+	$(MAKE) demo-families
 
 # Four families whose bias is known, before and after.
 demo-families: install
