@@ -20,10 +20,11 @@ from harness.data.sources import locate
 from harness.data.split import SPLIT_FILE, Split
 from harness.data.tokens import load_tokenizer
 from harness.files import atomic_write
+from harness.models.positions import window
 from harness.orphans import exit_with_run
 from training.checkpoints import complete_checkpoints
 from training.config import PairArguments, TrainingArguments, fingerprint, parse
-from training.families import load_model, require_fitting, require_one_vocabulary, rows_of, window, with_adapter
+from training.families import load_model, require_fitting, require_one_vocabulary, rows_of, with_adapter
 from training.folds import grouped_folds
 from training.pairs import PairCollator, PairDataset
 from training.trainer import PairTrainer, require_processes

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from torch import nn
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -108,15 +106,6 @@ def require_one_vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenize
             f"{tokenizer.name_or_path}: the tokenizer has {len(tokenizer)} tokens and the model embeddings of "
             f"{embeddings}: they do not belong together; put the model's own tokenizer beside its weights"
         )
-
-
-def window(model: PreTrainedModel) -> int:
-    """Tokens that the model has positions for. RoBERTa's start after its padding id."""
-    for name, module in model.named_modules():
-        if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
-            return int(module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1))
-    positions = ("max_position_embeddings", "n_positions")
-    return next((int(getattr(model.config, name)) for name in positions if hasattr(model.config, name)), sys.maxsize)
 
 
 def require_fitting(arguments: PairArguments, training_arguments: TrainingArguments, family: Family) -> None:

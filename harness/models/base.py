@@ -13,12 +13,16 @@ from typing import Any, ClassVar, TypeVar
 import torch
 from accelerate import PartialState
 from lm_eval.models.huggingface import HFLM
+from lm_eval.models.utils import normalize_gen_kwargs
+from peft import PeftModel
+from torch import Tensor
 from transformers.utils import cached_file
 
 from harness.allocator import keep_freed_memory
 from harness.data.families import Family, require_family
 from harness.files import sha256_file
 from harness.models.adapters import attach
+from harness.models.sampling import Asked, continuations, numbered, sampling_of
 from harness.weights import require_safe_weights, weights_sha256
 
 log = logging.getLogger(__name__)
@@ -125,6 +129,61 @@ class TransformersLM(HFLM):
         """Digest of the files that the base model's weights came from and, with an adapter, of the adapter's."""
         names = ("pretrained", "revision", "subfolder", "gguf_file")
         return files_sha256(**{name: self.metadata[name] for name in names if name in self.metadata}, peft=self.peft)
+
+    @property
+    def end_token_ids(self) -> list[int]:
+        """The tokens that end a generated text."""
+        configured = self._model.generation_config.eos_token_id
+        ids = configured if isinstance(configured, list) else [configured]
+        return sorted({int(token) for token in (*ids, self.eot_token_id) if token is not None})
+
+    @property
+    def whole_model(self) -> Any:
+        """The `transformers` model, an adapter's layers inside it where there is one."""
+        return self._model.get_base_model() if isinstance(self._model, PeftModel) else self._model
+
+    def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
+        """lm-eval's generations; sampled ones (`do_sample`) as `harness.models.sampling` draws them.
+
+        Raises:
+            ValueError: a prompt and what may be generated after it exceed the model's window, or an argument of
+                sampling is unknown or out of range.
+        """
+        numbers = numbered(requests)
+        sampled: dict[int, Asked] = {}
+        for place, request in enumerate(requests):
+            prompt, arguments = request.args
+            ids = self._prompt_ids(prompt)
+            room = int(normalize_gen_kwargs(dict(arguments), self.max_gen_toks)["max_gen_toks"])
+            if (needed := self._positions_needed(len(ids), room)) > self.max_length:
+                raise ValueError(self._too_long(request, needed))
+            if sampling := sampling_of(request, self.max_gen_toks):
+                sampled[place] = Asked(prompt, tuple(ids), sampling, numbers[place])
+        greedy = [place for place in range(len(requests)) if place not in sampled]
+        texts: dict[int, str] = {}
+        if greedy:
+            found = super().generate_until([requests[place] for place in greedy], disable_tqdm=disable_tqdm)
+            texts |= zip(greedy, found, strict=True)
+        if sampled:
+            drawn = continuations(self, list(sampled.values()), disable_tqdm)
+            texts |= {place: drawn[asked] for place, asked in sampled.items()}
+        return [texts[place] for place in range(len(requests))]
+
+    def continuer(self, prompts: Tensor, owners: Tensor) -> Callable[[Tensor | None], Tensor]:
+        """A function that gives the logits [N, V] of the next token, called with the tokens [N] drawn last.
+
+        Args:
+            prompts: [P, L], token ids of prompts of one length.
+            owners: [N], the prompt that each row continues; rows of one prompt share the pass over it.
+        """
+        raise NotImplementedError(f"hf-{self.family} draws no continuations token by token")
+
+    def _prompt_ids(self, prompt: str) -> list[int]:
+        raise NotImplementedError
+
+    def _positions_needed(self, prompt: int, room: int) -> int:
+        """Of the model's window, for a prompt of so many tokens and so many new ones."""
+        raise NotImplementedError
 
     def use_adapter(self, path: str | Path | None) -> None:
         """Put another LoRA adapter on the loaded base weights; None takes the adapter off.

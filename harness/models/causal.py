@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
+import torch
 from lm_eval.api.registry import register_model
-from lm_eval.models.utils import normalize_gen_kwargs
+from torch import Tensor
 from tqdm import tqdm
 
 from harness.data.families import Family
@@ -56,19 +57,35 @@ class CausalLM(TransformersLM):
         require_finite(requests, answers)
         return answers
 
-    def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
-        """lm-eval's generations.
+    def continuer(self, prompts: Tensor, owners: Tensor) -> Callable[[Tensor | None], Tensor]:
+        """See `TransformersLM.continuer`; a model without a cache of keys and values reads the whole text each time."""
+        cache: Any = None
+        if prompts.shape[1] > 1:
+            read = self.whole_model.base_model(prompts[:, :-1], use_cache=True)
+            cache = getattr(read, "past_key_values", None)
+            if hasattr(cache, "batch_select_indices"):
+                cache.batch_select_indices(owners)
+            else:
+                cache = None
+        text = prompts[owners] if cache is None else prompts[owners, -1:]
 
-        Raises:
-            ValueError: a prompt and what may be generated after it exceed the context window.
-        """
-        for request in requests:
-            prompt, arguments = request.args
-            room = normalize_gen_kwargs(dict(arguments), self.max_gen_toks)["max_gen_toks"]
-            if (length := len(self.tok_encode(prompt)) + room) > self.max_length:
-                raise ValueError(self._too_long(request, length))
-        generated: list[str] = super().generate_until(requests, disable_tqdm=disable_tqdm)
-        return generated
+        def logits_after(drawn: Tensor | None) -> Tensor:
+            nonlocal cache, text
+            if drawn is not None:
+                text = torch.cat([text, drawn[:, None]], dim=1) if cache is None else drawn[:, None]
+            output = self._model(text, past_key_values=cache, use_cache=True)
+            cache = getattr(output, "past_key_values", None)
+            last: Tensor = output.logits[:, -1]
+            return last
+
+        return logits_after
+
+    def _prompt_ids(self, prompt: str) -> list[int]:
+        ids: list[int] = self.tok_encode(prompt)
+        return ids
+
+    def _positions_needed(self, prompt: int, room: int) -> int:
+        return prompt + room
 
     def _loglikelihood_tokens(
         self, requests: Sequence[_Tokenised], disable_tqdm: bool = False, override_bs: int | None = None

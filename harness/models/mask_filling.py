@@ -11,6 +11,8 @@ from lm_eval.models.utils import normalize_gen_kwargs
 from torch import Tensor
 from tqdm import tqdm
 
+from harness.models.sampling import Sampling, draw, sampling_of, seed_of
+
 if TYPE_CHECKING:
     from harness.models.masked import MaskedLM
 
@@ -37,15 +39,15 @@ def fill_templates(lm: MaskedLM, templates: Sequence[tuple[int, Any, int]]) -> I
         yield number, str(lm.tokenizer.decode([ranked[ids][rank]])).strip()
 
 
-def complete(lm: MaskedLM, requests: Sequence[tuple[int, Any]], disable_tqdm: bool) -> Iterator[tuple[int, str]]:
-    """Continuations of (number, request): all masks to be filled stand behind the prompt, the leftmost goes first.
+def complete(lm: MaskedLM, requests: Sequence[tuple[int, Any, int]], disable_tqdm: bool) -> Iterator[tuple[int, str]]:
+    """Continuations of (number, request, repeat): all masks to be filled stand behind the prompt, the leftmost first.
 
-    Greedy unless `do_sample`; `temperature` and `top_p` as in transformers. Ends at one of `until`, which is cut off.
+    Greedy unless `do_sample`. Ends at one of `until`, which is cut off.
 
     Raises:
         ValueError: a prompt and its continuation exceed the model's positions.
     """
-    open_ones = [_prepared(lm, number, request) for number, request in requests]
+    open_ones = [_prepared(lm, *request) for request in requests]
     with tqdm(total=len(requests), disable=disable_tqdm or lm.rank != 0, desc="Filling masks") as bar:
         while open_ones:
             for one in [one for one in open_ones if one.is_done]:
@@ -56,7 +58,7 @@ def complete(lm: MaskedLM, requests: Sequence[tuple[int, Any]], disable_tqdm: bo
                 rows = [one.row(lm.tokenizer.mask_token_id) for one in batch]
                 places = [[len(one.before) + len(one.tokens)] for one in batch]
                 for one, log_p in zip(batch, _words_only(lm, lm.log_distributions(rows, places)), strict=True):
-                    one.tokens.append(_pick(log_p, one.arguments))
+                    one.tokens.append(one.next_token(log_p))
                     one.generated = _text(lm, [*one.before, *one.tokens])[len(_text(lm, one.before)) :]
 
 
@@ -68,6 +70,8 @@ class _Continuation:
     before: list[int]
     after: list[int]
     arguments: dict[str, Any]
+    sampling: Sampling | None
+    seed: int
     tokens: list[int] = field(default_factory=list)
     generated: str = ""
 
@@ -91,16 +95,25 @@ class _Continuation:
     def is_done(self) -> bool:
         return len(self.tokens) >= self.room or self.text != self.generated
 
+    def next_token(self, log_p: Tensor) -> int:
+        """The token that goes next, by log-probabilities [V]."""
+        if self.sampling is None:
+            return int(log_p.argmax())
+        seed = torch.tensor([self.seed], device=log_p.device)
+        return int(draw(log_p[None], seed, len(self.tokens), self.sampling))
+
     def row(self, mask: int) -> list[int]:
         return [*self.before, *self.tokens, *[mask] * (self.room - len(self.tokens)), *self.after]
 
 
-def _prepared(lm: MaskedLM, number: int, request: Any) -> _Continuation:
+def _prepared(lm: MaskedLM, number: int, request: Any, repeat: int) -> _Continuation:
     prompt, given = request.args
     mask = lm.tokenizer.mask_token_id
     ids = list(lm.tokenizer(prompt + lm.tokenizer.mask_token, verbose=False)["input_ids"])
     end = ids.index(mask)
-    one = _Continuation(number, ids[:end], ids[end + 1 :], dict(normalize_gen_kwargs(dict(given), lm.max_gen_toks)))
+    arguments = dict(normalize_gen_kwargs(dict(given), lm.max_gen_toks))
+    sampling = sampling_of(request, lm.max_gen_toks)
+    one = _Continuation(number, ids[:end], ids[end + 1 :], arguments, sampling, seed_of(prompt, repeat))
     if one.length > lm.max_length:
         raise ValueError(lm._too_long(request, one.length))
     return one
@@ -117,13 +130,3 @@ def _words_only(lm: MaskedLM, log_p: Tensor) -> Tensor:
     allowed[:, lm.tokenizer.all_special_ids] = -torch.inf
     allowed[:, len(lm.tokenizer) :] = -torch.inf
     return allowed
-
-
-def _pick(log_p: Tensor, arguments: dict[str, Any]) -> int:
-    if not arguments.get("do_sample"):
-        return int(log_p.argmax())
-    scaled = (log_p / float(arguments.get("temperature") or 1.0)).softmax(-1)
-    ordered, tokens = scaled.sort(descending=True)
-    # The smallest set of tokens that holds top_p of the probability (Holtzman et al. 2020).
-    ordered[ordered.cumsum(-1) - ordered >= float(arguments.get("top_p") or 1.0)] = 0
-    return int(tokens[torch.multinomial(ordered, 1)])

@@ -6,7 +6,7 @@ Pseudo-log-likelihood: Salazar et al. 2020, aclanthology.org/2020.acl-main.240.
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
@@ -14,7 +14,6 @@ from typing import Any, ClassVar, NamedTuple
 
 import torch
 from lm_eval.api.registry import register_model
-from peft import PeftModel
 from torch import Tensor, nn
 from tqdm import tqdm
 from transformers import AutoModelForMaskedLM
@@ -23,6 +22,8 @@ from harness.data.families import Family
 from harness.data.masked_text import require_mask, scored_text, slots, windows
 from harness.models.base import TransformersLM, request_name, require_finite
 from harness.models.mask_filling import complete, fill_templates
+from harness.models.positions import learned_positions
+from harness.models.sampling import numbered
 
 
 class MaskedRow(NamedTuple):
@@ -71,12 +72,9 @@ class MaskedLM(TransformersLM):
     @property
     def max_length(self) -> int:
         """Tokens of a text, special tokens included; no more than the model has positions, whatever was asked for."""
-        for name, module in self._model.named_modules():
-            if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
-                # RoBERTa's positions start after its padding id.
-                positions = module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
-                return min(int(self._max_length or positions), positions)
-        return int(super().max_length)
+        if (positions := learned_positions(self._model)) is None:
+            return int(super().max_length)
+        return min(int(self._max_length or positions), positions)
 
     def loglikelihood(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """Score continuations; a request's arguments are (context, continuation) or (context, continuation, given).
@@ -135,23 +133,16 @@ class MaskedLM(TransformersLM):
 
         A prompt with the mask token in it is a template: the r-th time it is asked for, the answer is the r-th
         likeliest token for the gap. Any other prompt is continued left to right: as many masks as may be generated
-        follow it, and the leftmost is filled, again and again.
+        follow it, and the leftmost is filled, again and again, greedily or drawn as `harness.models.sampling` does.
 
         Raises:
             ValueError: a prompt and what may be generated after it exceed the model's positions.
         """
-        asked: Counter[tuple[object, ...]] = Counter()
         templates: list[tuple[int, Any, int]] = []
-        texts: list[tuple[int, Any]] = []
-        for number, request in enumerate(requests):
-            prompt = request.args[0]
-            if self.tokenizer.mask_token in prompt:
-                # By document, since two of them may hold one template.
-                key = (request.task_name, request.doc_id, prompt)
-                templates.append((number, request, asked[key]))
-                asked[key] += 1
-            else:
-                texts.append((number, request))
+        texts: list[tuple[int, Any, int]] = []
+        for number, (request, repeat) in enumerate(zip(requests, numbered(requests), strict=True)):
+            fills_a_gap = self.tokenizer.mask_token in request.args[0]
+            (templates if fills_a_gap else texts).append((number, request, repeat))
         answers = [""] * len(requests)
         for number, answer in fill_templates(self, templates):
             answers[number] = answer
@@ -170,7 +161,7 @@ class MaskedLM(TransformersLM):
             attention_mask[number, : len(row)] = 1
         owners = torch.tensor([number for number, found in enumerate(places) for _ in found], device=self.device)
         columns = torch.tensor([place for found in places for place in found], device=self.device)
-        with torch.inference_mode(), _head_at(self._model, owners, columns):
+        with torch.inference_mode(), _head_at(self.whole_model, owners, columns):
             logits = self._model(
                 input_ids=input_ids.to(self.device), attention_mask=attention_mask.to(self.device)
             ).logits
@@ -223,13 +214,12 @@ def _head_at(model: Any, owners: Tensor, columns: Tensor) -> Iterator[None]:
 
     Heads differ in name and shape from model to model; the encoder's output is the one place that all have.
     """
-    whole = model.get_base_model() if isinstance(model, PeftModel) else model
 
     def gather(_module: nn.Module, _inputs: Any, output: Any) -> Any:
         output.last_hidden_state = output.last_hidden_state[owners, columns][:, None]
         return output
 
-    hook = whole.base_model.register_forward_hook(gather)
+    hook = model.base_model.register_forward_hook(gather)
     try:
         yield
     finally:

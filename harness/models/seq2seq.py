@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import torch
 from lm_eval.api.registry import register_model
-from lm_eval.models.utils import normalize_gen_kwargs
 from torch import Tensor
 from tqdm import tqdm
 
@@ -105,19 +104,31 @@ class Seq2SeqLM(TransformersLM):
             "measured by the LMS of stereoset or stereoset_prompt"
         )
 
-    def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
-        """lm-eval's generations.
+    def continuer(self, prompts: Tensor, owners: Tensor) -> Callable[[Tensor | None], Tensor]:
+        """See `TransformersLM.continuer`; what is shared is the encoder's pass."""
+        encoder_outputs = self._model.get_encoder()(input_ids=prompts)
+        encoder_outputs.last_hidden_state = encoder_outputs.last_hidden_state[owners]
+        text = torch.full_like(owners, self._decoder_start)[:, None]
+        cache = None
 
-        Raises:
-            ValueError: a prompt, or what may be generated after it, exceeds the model's window.
-        """
-        for request in requests:
-            prompt, arguments = request.args
-            room = int(normalize_gen_kwargs(dict(arguments), self.max_gen_toks)["max_gen_toks"])
-            if (longest := max(len(source_ids(self.tokenizer, prompt)), room)) > self.max_length:
-                raise ValueError(self._too_long(request, longest))
-        generated: list[str] = super().generate_until(requests, disable_tqdm=disable_tqdm)
-        return generated
+        def logits_after(drawn: Tensor | None) -> Tensor:
+            nonlocal cache, text
+            if drawn is not None:
+                text = drawn[:, None]
+            output = self._model(
+                encoder_outputs=encoder_outputs, decoder_input_ids=text, past_key_values=cache, use_cache=True
+            )
+            cache = output.past_key_values
+            last: Tensor = output.logits[:, -1]
+            return last
+
+        return logits_after
+
+    def _prompt_ids(self, prompt: str) -> list[int]:
+        return source_ids(self.tokenizer, prompt)
+
+    def _positions_needed(self, prompt: int, room: int) -> int:
+        return max(prompt, room)
 
     def tok_batch_encode(
         self, strings: list[str], padding_side: str = "right", left_truncate_len: int | None = None, **options: Any

@@ -19,8 +19,8 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_models.masked(tmp_path_factory.mktemp("bert"))
 
 
-def asked(document: int, prompt: str, **arguments: Any) -> Any:
-    return Instance("generate_until", {}, (prompt, arguments), 0, metadata=("tiny", document, 1))
+def asked(document: int, prompt: str, repeats: int = 1, **arguments: Any) -> Any:
+    return Instance("generate_until", {}, (prompt, arguments), 0, metadata=("tiny", document, repeats))
 
 
 def likeliest(reference: Reference, ids: list[int], place: int, count: int) -> list[str]:
@@ -38,14 +38,14 @@ def test_a_template_asked_for_k_times_gets_its_k_likeliest_words(bert: Path) -> 
         reference.ids("[CLS]", "he", "was", "[MASK]", ".", "[SEP]"),
     ]
     # lm-eval hands in a repeated request as often as it is to be answered.
-    repeated = [request for number, prompt in enumerate(prompts) for request in [asked(number, prompt)] * 5]
+    repeated = [request for number, prompt in enumerate(prompts) for request in [asked(number, prompt, repeats=5)] * 5]
     found = MaskedLM(str(bert)).generate_until(repeated, disable_tqdm=True)
     expected = [likeliest(reference, one, place, 5) for one, place in zip(ids, prompts.values(), strict=True)]
     assert [found[:5], found[5:]] == expected
 
 
 def test_two_documents_with_one_template_get_the_same_words(bert: Path) -> None:
-    repeated = [asked(0, "the [MASK] was")] * 3 + [asked(1, "the [MASK] was")] * 3
+    repeated = [asked(0, "the [MASK] was", repeats=3)] * 3 + [asked(1, "the [MASK] was", repeats=3)] * 3
     found = MaskedLM(str(bert)).generate_until(repeated, disable_tqdm=True)
     assert found[:3] == found[3:]
     assert len(set(found)) == 3
