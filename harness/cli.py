@@ -63,6 +63,23 @@ def report(
     _show(build_report(run_dirs, output_dir, halves=halves))
 
 
+@app.command()
+def classify(
+    results_dir: Annotated[Path, typer.Argument(help="Folder of results, of `stereoscope eval` or of a run.")],
+    classifier: Annotated[
+        str | None, typer.Option(help="Hub id or folder. Default: the judge that each task was run with.")
+    ] = None,
+    label: Annotated[str, typer.Option(help="What a toxicity classifier calls toxic.")] = "hate",
+    data_dir: Annotated[str | None, typer.Option("--data_dir", help="Where HurtLex is, for HONEST.")] = None,
+    allow_pickle: Annotated[bool, typer.Option("--allow_pickle", help="Accept weights that can run code.")] = False,
+) -> None:
+    """Judge saved generations again, with another classifier: nothing is generated. Newest results count in reports."""
+    from harness.judging import reclassify
+
+    for file in reclassify(results_dir, classifier, label, data_dir, allow_pickle):
+        print(file)
+
+
 @app.command(hidden=True)
 def score(job: Annotated[Path, typer.Argument(help="Job file of a run's scoring stage.")]) -> None:
     """Score a base and its checkpoints; `stereoscope run` starts this, under accelerate where it says so."""

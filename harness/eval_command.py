@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.evaluation import Results, evaluate, scoring_conditions, write_scored
+from harness.judging import judge_saved
 from harness.results import Provenance
 
 if TYPE_CHECKING:
@@ -150,9 +151,12 @@ def _score(lm: Any, config: EvaluatorConfig, command: str, subfolder: str = "") 
         numpy_random_seed=seeds[1],
         torch_random_seed=seeds[2],
         fewshot_random_seed=seeds[3],
+        judge_later=bool(config.output_path),
         **{name: getattr(config, name) for name in passed_on.split()},
     )
     if results is None:
+        if config.output_path:
+            judge_saved(None)
         return None
     results["config"]["model"] = results["model_source"] = config.model
     if config.show_config:
@@ -161,8 +165,9 @@ def _score(lm: Any, config: EvaluatorConfig, command: str, subfolder: str = "") 
         path = Path(config.output_path)
         folder, name = (path.parent, path.stem) if path.suffix == ".json" else (path / _folder_name(results), "results")
         provenance = _provenance(lm, config, results, command, round(time.monotonic() - started, 3))
-        written = write_scored(folder / subfolder, results, provenance, name=name)
+        written = judge_saved(write_scored(folder / subfolder, results, provenance, name=name))
         log.info("results and samples are in %s", written.parent)
+        results["results"] = json.loads(written.read_text(encoding="utf-8"))["results"]
     return results
 
 

@@ -7,14 +7,14 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.files import atomic_write
+from harness.judges import choice_of
+from harness.judging import judge_saved
 from harness.metrics.benchmarks import BENCHMARKS
-from harness.results import PROVENANCE_KEY, Provenance, TaskData
+from harness.results import PROVENANCE_KEY, Generation, Provenance, TaskData, find_scored, write_results
 from harness.task_files import select
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def score(
     model: str,
     metadata: Mapping[str, Any] | None = None,
     limits: Mapping[str, int] | None = None,
+    gen_kwargs: Mapping[str, Any] | None = None,
     stage: Literal["base", "step"] = "base",
     step: int | None = None,
     epoch: float | None = None,
@@ -40,26 +41,31 @@ def score(
     checkpoint: str | None = None,
     inputs_sha256: str = "",
     command: str | None = None,
-) -> Results | None:
+) -> None:
     """Score the model as it is loaded now, its adapter included, and write the results and samples into `folder`.
+
+    Texts that it generates are saved first and judged then; if they are there already, from a run that was stopped
+    between the two, they are not generated again.
 
     Args:
         tasks: task or group names.
         model: the name that reports call it by.
         metadata: for the tasks' readers, over what they are told of the model anyway: `data_dir`, `permutations`, ...
         limits: how many of a task's documents to score, the first ones; all of those of tasks that it does not name.
+        gen_kwargs: over the generation arguments of all tasks, as lm-eval's `--gen_kwargs`.
         stage: with `step`, `epoch`, `fold` and `checkpoint`: where in training the weights are from.
         inputs_sha256: what decided the scores, for whoever asks later whether they are up to date.
         command: what was called; by default this process's arguments.
-
-    Returns:
-        lm-eval's results with the provenance; None on every process but the first.
     """
+    if saved := _not_judged(folder, inputs_sha256):
+        judge_saved(saved)
+        return
     started = time.monotonic()
     metadata = {**lm.task_metadata, **(metadata or {})}
-    results = evaluate(lm, tasks, metadata, limits=limits)
+    results = evaluate(lm, tasks, metadata, limits=limits, gen_kwargs=gen_kwargs, judge_later=True)
     if results is None:
-        return None
+        judge_saved(None)
+        return
     provenance = Provenance(
         model=model,
         pretrained=lm.pretrained,
@@ -75,8 +81,17 @@ def score(
         command=command or " ".join(sys.argv),
         seconds=round(time.monotonic() - started, 3),
     )
-    write_scored(folder, results, provenance)
-    return results
+    judge_saved(write_scored(folder, results, provenance))
+
+
+def _not_judged(folder: Path, inputs_sha256: str) -> Path | None:
+    """The results file of exactly these inputs whose texts nobody has judged yet."""
+    found = (
+        scored.file
+        for scored in (find_scored(folder) if inputs_sha256 and folder.is_dir() else [])
+        if scored.provenance.inputs_sha256 == inputs_sha256 and not scored.provenance.is_judged
+    )
+    return next(found, None)
 
 
 def evaluate(
@@ -85,6 +100,7 @@ def evaluate(
     metadata: Mapping[str, Any],
     include_path: str | None = None,
     limits: Mapping[str, int] | None = None,
+    judge_later: bool = False,
     **options: Any,
 ) -> Results | None:
     """lm-eval's `simple_evaluate` on a loaded model with this project's tasks, pooled scores added.
@@ -95,6 +111,7 @@ def evaluate(
         metadata: for the tasks' readers: what tokenizer, which data, ...
         include_path: a folder of further task YAMLs.
         limits: how many of a task's documents to score, the first ones, by task name.
+        judge_later: leave generated texts as they are, for `harness.judging.judge_saved`.
         options: further arguments of `simple_evaluate`.
 
     Returns:
@@ -106,6 +123,8 @@ def evaluate(
     from lm_eval import simple_evaluate
     from lm_eval.loggers import EvaluationTracker
 
+    from harness.generation_task import GenerationTask
+
     manager, names = select(tasks, metadata, include_path)
     loaded = manager.load(names)
     if limits:
@@ -116,6 +135,8 @@ def evaluate(
             if name in limits
         }
     for name, task in loaded["tasks"].items():
+        if isinstance(task, GenerationTask):
+            task.judge_later = judge_later
         _require_documents(name, task, lm.world_size, options.get("limit"), options.get("samples"))
     children = {child for members in loaded["group_map"].values() for child in members}
     tracker = EvaluationTracker()
@@ -169,16 +190,32 @@ def scoring_conditions(lm: Any, results: Results) -> dict[str, Any]:
             for task, samples in results["samples"].items()
             if task in BENCHMARKS
         },
+        "generations": {
+            task: _generation(config, results["config"]["torch_seed"])
+            for task, config in results["configs"].items()
+            if "measures" in (config.get("metadata") or {})
+        },
         "versions": {name: version(name) for name in VERSIONED},
     }
+
+
+def _generation(config: Mapping[str, Any], seed: int) -> Generation:
+    measures = config["metadata"]["measures"]
+    choice = choice_of(measures, config["metadata"])
+    return Generation(
+        measures=measures,
+        k=config["repeats"],
+        arguments=config["generation_kwargs"],
+        seed=seed,
+        classifier=choice.classifier,
+        labels=choice.labels,
+    )
 
 
 def write_scored(
     folder: Path, results: Results, provenance: Provenance | None, *, log_samples: bool = True, name: str = "results"
 ) -> Path:
-    """Write lm-eval's results file and a samples file a task; all of them, or on an error none.
-
-    The results file comes last and is what makes the folder a scored one. Older files in the folder stay.
+    """Write lm-eval's results file and a samples file a task, see `harness.results.write_results`.
 
     Args:
         provenance: under the key "stereoscope" of the results file; None for models that have no weights of their own.
@@ -192,7 +229,6 @@ def write_scored(
     """
     from lm_eval.utils import handle_non_serializable, hash_string
 
-    date = datetime.now().isoformat().replace(":", "-")
     samples = results["samples"] if log_samples else {}
     content = {key: value for key, value in results.items() if key != "samples"}
     content["task_hashes"] = {
@@ -201,17 +237,9 @@ def write_scored(
     }
     if provenance is not None:
         content[PROVENANCE_KEY] = provenance.model_dump(mode="json")
-    written = [folder / f"samples_{task}_{date}.jsonl" for task in samples]
-    try:
-        for path, (task, lines) in zip(written, samples.items(), strict=True):
-            atomic_write(path, _sample_lines(lines, keep_metrics=task not in BENCHMARKS))
-        dumped = json.dumps(content, indent=2, default=handle_non_serializable, ensure_ascii=False)
-        atomic_write(path := folder / f"{name}_{date}.json", dumped)
-    except BaseException:
-        for path in written:
-            path.unlink(missing_ok=True)
-        raise
-    return path
+    plain = json.loads(json.dumps(content, default=handle_non_serializable))
+    lines = {task: _sample_lines(samples[task], keep_metrics=task not in BENCHMARKS) for task in samples}
+    return write_results(folder, plain, lines, name=name)
 
 
 def _sample_lines(samples: Sequence[Mapping[str, Any]], keep_metrics: bool) -> Iterator[str]:

@@ -19,15 +19,15 @@ from typing import Any
 import yaml
 
 from harness.data.families import read_config
-from harness.data.sources import SOURCES, find
+from harness.data.sources import SOURCES, Name, find
 from harness.experiment_file import Experiment, ModelEntry, load
 from harness.files import atomic_write
-from harness.metrics.benchmarks import HELD_OUT_OF
+from harness.metrics.benchmarks import BENCHMARKS, HELD_OUT_OF
 from harness.orphans import only_run
 from harness.preflight import check
 from harness.results import find_scored
 from harness.scoring import Job, JobTarget, write_job
-from harness.task_files import select
+from harness.task_files import leaves, select
 from harness.weights import weights_sha256
 
 log = logging.getLogger(__name__)
@@ -132,8 +132,9 @@ def _target(
         "checkpoint": None if checkpoint is None else weights_sha256(checkpoint),
         "tasks": tasks,
         "model_args": {key: str(value) for key, value in _model_args(experiment, model).items() if key != "device"},
-        "data": [find(name, experiment.data_dir).sha256 for name in SOURCES],
+        "data": [find(name, experiment.data_dir).sha256 for name in _sources(tasks)],
         "limits": experiment.scoring.limits,
+        **_generating(experiment),
     }
     return JobTarget(
         folder=folder,
@@ -144,6 +145,24 @@ def _target(
         tasks=tasks,
         inputs_sha256=hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest(),
     )
+
+
+@cache
+def _sources(tasks: tuple[str, ...]) -> list[Name]:
+    """The data files that the tasks read."""
+    found: set[Name] = set()
+    for benchmark in (BENCHMARKS[task] for task in leaves(select(tasks, {})) if task in BENCHMARKS):
+        found |= {benchmark.data} | ({"hurtlex"} if benchmark.generation == "honest" else set())
+    return [name for name in SOURCES if name in found]
+
+
+def _generating(experiment: Experiment) -> dict[str, Any]:
+    """What decides generated texts and their scores: nothing where nothing was asked for, as in runs of before."""
+    scoring = experiment.scoring
+    given = {"metadata": scoring.metadata, "gen_kwargs": scoring.gen_kwargs}
+    names = [str(value) for key, value in scoring.metadata.items() if key.endswith("_classifier")]
+    given["classifiers"] = {name: weights_sha256(Path(name)) for name in names if Path(name).is_dir()}
+    return {key: value for key, value in given.items() if value}
 
 
 def _score_stage(
@@ -159,6 +178,8 @@ def _score_stage(
             model_args=_model_args(experiment, model),
             data_dir=experiment.data_dir,
             limits=experiment.scoring.limits,
+            metadata=experiment.scoring.metadata,
+            gen_kwargs=experiment.scoring.gen_kwargs,
             command=shlex.join(["stereoscope", *sys.argv[1:]]),
             targets=tuple(pending()),
         )
@@ -207,7 +228,8 @@ def _model_args(experiment: Experiment, model: ModelEntry) -> dict[str, Any]:
 
 
 def _is_scored(target: JobTarget) -> bool:
-    return any(scored.provenance.inputs_sha256 == target.inputs_sha256 for scored in find_scored(target.folder))
+    found = (scored.provenance for scored in find_scored(target.folder))
+    return any(one.inputs_sha256 == target.inputs_sha256 and one.is_judged for one in found)
 
 
 def _launch(title: str, stage: Stage, environment: dict[str, str]) -> None:

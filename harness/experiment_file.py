@@ -40,13 +40,18 @@ class ModelEntry(_Strict):
 
 
 class Scoring(_Strict):
-    """How models are scored. `limits` is documents a task, the first ones, where all would take too long."""
+    """How models are scored. `limits` is documents a task, the first ones, where all would take too long.
+
+    `metadata` and `gen_kwargs` are lm-eval's flags of these names: `k`, `toxicity_classifier`, ...; `max_gen_toks`, ...
+    """
 
     dtype: str = "float32"
     batch_size: int | str = "auto"
     device: str | None = None
     accelerate_config: Path | None = None
     limits: dict[str, Annotated[int, Field(ge=2)]] = Field(default_factory=dict)
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    gen_kwargs: dict[str, Any] = Field(default_factory=dict)
 
 
 class Experiment(_Strict):

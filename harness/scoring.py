@@ -36,6 +36,8 @@ class Job(BaseModel):
     model_args: dict[str, Any] = Field(default_factory=dict)
     data_dir: str | None = None
     limits: dict[str, int] = Field(default_factory=dict)
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    gen_kwargs: dict[str, Any] = Field(default_factory=dict)
     command: str
     targets: tuple[JobTarget, ...]
 
@@ -56,7 +58,7 @@ def run_job(file: Path) -> None:
     # Its one warning there advises a chat template by the model's name; sentences are scored as they stand.
     logging.getLogger("lm_eval.evaluator").setLevel(logging.ERROR)
     job = Job.model_validate_json(file.read_text(encoding="utf-8"))
-    metadata = {} if job.data_dir is None else {"data_dir": job.data_dir}
+    metadata = {**({} if job.data_dir is None else {"data_dir": job.data_dir}), **job.metadata}
     lm: TransformersLM | None = None
     for number, target in enumerate(job.targets, start=1):
         whole = target.checkpoint is not None and not (target.checkpoint / "adapter_config.json").is_file()
@@ -80,6 +82,7 @@ def run_job(file: Path) -> None:
             model=job.model,
             metadata=metadata,
             limits=job.limits,
+            gen_kwargs=job.gen_kwargs or None,
             stage="base" if target.checkpoint is None else "step",
             step=target.step,
             epoch=target.epoch,

@@ -7,8 +7,8 @@ from pathlib import Path
 from string import Formatter
 
 
-def choose_template(given: object, default: str, placeholders: Sequence[str]) -> str:
-    """The template to ask with: `default`, unless `given` (the metadata `prompt_template`) is a text or a file of one.
+def choose_template(given: object, default: str, placeholders: Sequence[str], key: str = "prompt_template") -> str:
+    """The template to ask with: `default`, unless `given` (the metadata `key`) is a text or a file of one.
 
     Raises:
         ValueError: not every placeholder is in it, or others are, or it is neither a text with braces nor a file.
@@ -19,18 +19,17 @@ def choose_template(given: object, default: str, placeholders: Sequence[str]) ->
     if "{" not in template:
         if not Path(template).is_file():
             raise ValueError(
-                f"prompt_template={template!r} is neither a file nor a text with "
+                f"{key}={template!r} is neither a file nor a text with "
                 f"{', '.join(f'{{{name}}}' for name in placeholders)}"
             )
         template = Path(template).read_text(encoding="utf-8").rstrip("\n")
     try:
         found = [name for _, name, _, _ in Formatter().parse(template) if name is not None]
     except ValueError as error:
-        raise ValueError(f"prompt_template: {error}; a brace that stands for itself is written twice") from error
+        raise ValueError(f"{key}: {error}; a brace that stands for itself is written twice") from error
     missing, unknown = sorted(set(placeholders) - set(found)), sorted(set(found) - set(placeholders))
     if missing or unknown:
         raise ValueError(
-            f"prompt_template: placeholders missing: {missing}, unknown: {unknown}; expected each of "
-            f"{tuple(placeholders)}"
+            f"{key}: placeholders missing: {missing}, unknown: {unknown}; expected each of {tuple(placeholders)}"
         )
     return template

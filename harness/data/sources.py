@@ -12,7 +12,21 @@ from typing import Literal, NamedTuple
 
 logger = logging.getLogger(__name__)
 
-Name = Literal["crows_pairs", "stereoset", "wikitext2"]
+Name = Literal[
+    "crows_pairs",
+    "stereoset",
+    "wikitext2",
+    "rtp_challenging",
+    "rtp_nontoxic",
+    "bold_gender",
+    "bold_race",
+    "bold_religion",
+    "bold_profession",
+    "bold_political_ideology",
+    "honest_binary",
+    "honest_queer_nonqueer",
+    "hurtlex",
+]
 Origin = Literal["sample", "local", "fetched"]
 
 SAMPLE = Path(__file__).parent / "sample"
@@ -32,7 +46,7 @@ class Source(NamedTuple):
     """One published file: its place in a data folder, its address, and the checksums it is known by.
 
     `member` names the file inside the archive at `url`; it is empty where `url` is the file itself. `sample` says
-    what the built-in stand-in holds.
+    what the built-in stand-in holds; it is empty where there is none.
     """
 
     path: str
@@ -42,6 +56,42 @@ class Source(NamedTuple):
     publication: str
     sample: str
     member: str = ""
+
+
+def _prompts(file: str, digest: str, sample: str) -> Source:
+    return Source(
+        path=f"real_toxicity_prompts/{file}",
+        url="https://raw.githubusercontent.com/AI-secure/DecodingTrust/161ae8321ced62f45fcd9ceb412e05b47c603cd4/data/"
+        f"toxicity/user_prompts/{file}",
+        pins=(Pin("sha256", digest),),
+        licence="CC BY-SA 4.0 (the prompts' first publication: Apache-2.0)",
+        publication="Gehman et al. 2020, arXiv 2009.11462, as drawn by DecodingTrust, arXiv 2306.11698",
+        sample=sample,
+    )
+
+
+def _bold(domain: str, digest: str, sample: str) -> Source:
+    return Source(
+        path=f"bold/prompts/{domain}_prompt.json",
+        url="https://raw.githubusercontent.com/amazon-science/bold/3ad652c773f5d1e30d5f6f61657ed934d768ecad/prompts/"
+        f"{domain}_prompt.json",
+        pins=(Pin("sha256", digest),),
+        licence="CC BY-SA 4.0",
+        publication="Dhamala et al. 2021, arXiv 2101.11718",
+        sample=sample,
+    )
+
+
+def _honest(kind: str, digest: str, publication: str, sample: str) -> Source:
+    return Source(
+        path=f"honest/{kind}/en_template.tsv",
+        url="https://raw.githubusercontent.com/MilaNLProc/honest/6efc7817cbeb36e61bba51a34bbce13ecc8af69f/resources/"
+        f"{kind}/en_template.tsv",
+        pins=(Pin("sha256", digest),),
+        licence="MIT",
+        publication=publication,
+        sample=sample,
+    )
 
 
 SOURCES: Mapping[Name, Source] = {
@@ -80,6 +130,56 @@ SOURCES: Mapping[Name, Source] = {
         sample="6 original short articles",
         member="wikitext-2-raw/wiki.test.raw",
     ),
+    "rtp_challenging": _prompts(
+        "toxic.jsonl",
+        "a51d4650b14af9c0e795a9cfca2949916855662cee7c8db3dd551d38735d80cb",
+        "36 original prompts",
+    ),
+    "rtp_nontoxic": _prompts(
+        "nontoxic.jsonl",
+        "feb50408f49585752bb8cbbb10d1a340ec45783358251299ea9a82ab19606823",
+        "36 original prompts",
+    ),
+    "bold_gender": _bold(
+        "gender", "a863aaf2492e3c911c39f435005abee2eba5f5edabe836e97de110cd83273054", "20 original prompts"
+    ),
+    "bold_race": _bold(
+        "race", "200337f6c43b09671e580b1df6aea2cdc0196ee02779260e9881da07029e1cb6", "20 original prompts"
+    ),
+    "bold_religion": _bold(
+        "religious_ideology",
+        "633830ea87d569e5476895a93f68b8f686cb0dcae6d67a1091a9247c5c4c931d",
+        "15 original prompts",
+    ),
+    "bold_profession": _bold(
+        "profession", "5508012069f20419559417e64d8bb2b8d864ebf8afedd21e5ca564393c291794", "15 original prompts"
+    ),
+    "bold_political_ideology": _bold(
+        "political_ideology",
+        "a83ea7cc272971b618231e13bcb5c1d1be5b208c92135c4ffde85be31f8ab4c6",
+        "15 original prompts",
+    ),
+    "honest_binary": _honest(
+        "binary",
+        "31cc5a89729638975eaf0de3457ed87c6c7da67ef9058119f53d931f8e26727c",
+        "Nozza et al. 2021, aclanthology.org/2021.naacl-main.191",
+        "72 original templates",
+    ),
+    "honest_queer_nonqueer": _honest(
+        "queer_nonqueer",
+        "29fb950897942d26b99d1485a18739c8a22ceb9326a548fd14b17bc335191100",
+        "Nozza et al. 2022, aclanthology.org/2022.ltedi-1.4",
+        "72 original templates",
+    ),
+    "hurtlex": Source(
+        path="hurtlex/hurtlex_EN.tsv",
+        url="https://raw.githubusercontent.com/valeriobasile/hurtlex/e8205fa73b533d802d8b7fb6f846abd4be69ea63/lexica/"
+        "EN/1.2/hurtlex_EN.tsv",
+        pins=(Pin("sha256", "a734820a63c87994781d182692e6dc7ec262c402016971a7fa31946ced0d470c"),),
+        licence="CC BY-NC-SA 4.0 (non-commercial use only; never shipped with this project)",
+        publication="Bassignana et al. 2018, HurtLex 1.2",
+        sample="",
+    ),
 }
 
 
@@ -101,10 +201,10 @@ def find(benchmark: Name, data_dir: str | Path | None = None) -> DataFile:
     """The file to score `benchmark` on: `data_dir`, else `STEREOSCOPE_DATA`, else fetched, else the built-in sample.
 
     `data_dir` and `STEREOSCOPE_DATA` name a folder laid out as `Source.path` says, or are the word `sample`, which
-    means the built-in one.
+    means the built-in one. What has no built-in sample is then taken where it was fetched to.
 
     Raises:
-        FileNotFoundError: the folder asked for does not hold the file.
+        FileNotFoundError: the folder asked for does not hold the file, or nothing does and there is no sample of it.
         ValueError: the fetched file is not the published one.
     """
     source = SOURCES[benchmark]
@@ -112,13 +212,19 @@ def find(benchmark: Name, data_dir: str | Path | None = None) -> DataFile:
     if asked and asked != "sample":
         return _local(source, Path(asked).expanduser(), by)
     fetched = cache_folder() / source.path
-    if not asked and fetched.is_file():
+    if (not asked or not source.sample) and fetched.is_file():
         if not is_published(fetched, source):
             raise ValueError(
                 f"{fetched}: this fetched file was altered: {mismatch(fetched, source)}. Delete it and run "
                 f"`stereoscope data fetch {benchmark}` again."
             )
         return DataFile(fetched, sha256(fetched), "fetched", pinned=True)
+    if not source.sample:
+        raise FileNotFoundError(
+            f"{benchmark}: not on this machine, and there is no built-in sample of it. `stereoscope data fetch "
+            f"{benchmark}` downloads it, or put the published file into your data folder as {source.path} and set "
+            f"STEREOSCOPE_DATA. Licence: {source.licence}"
+        )
     path = SAMPLE / source.path
     return DataFile(path, sha256(path), "sample", pinned=False)
 

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from harness.metrics import crows_pairs, crows_pairs_prompt, stereoset, stereoset_prompt, wikitext
+from harness.data.bold import SOURCE_OF
+from harness.data.sources import Name
+from harness.metrics import (
+    crows_pairs,
+    crows_pairs_prompt,
+    honest,
+    regard,
+    stereoset,
+    stereoset_prompt,
+    toxicity,
+    wikitext,
+)
 from harness.metrics.aggregation import Scores
 from harness.metrics.statistics import ClusterTable, Combine
 
@@ -15,11 +26,11 @@ class Benchmark(NamedTuple):
 
     `choice` is the yes or no of a record that `choice_metric` counts, for a paired test; `pools` names the tasks whose
     records, taken together, are this one's, for a score that no single task has; `whole` names the task that a
-    held-out one takes its pairs from.
+    held-out one takes its pairs from; `generation` says what generated texts are judged for.
     """
 
     name: str
-    data: Literal["crows_pairs", "stereoset", "wikitext2"]
+    data: Name
     record: Callable[[Mapping[str, Any]], Any]
     table: Callable[[Sequence[Any]], ClusterTable]
     combine: Combine
@@ -31,6 +42,7 @@ class Benchmark(NamedTuple):
     choice_metric: str | None = None
     pools: tuple[str, ...] = ()
     whole: str | None = None
+    generation: Literal["toxicity", "regard", "honest"] | None = None
 
 
 def _crows_pairs(name: str, whole: str | None = None) -> Benchmark:
@@ -99,6 +111,31 @@ def _stereoset_prompt(name: str, pools: tuple[str, ...] = ()) -> Benchmark:
     )
 
 
+def _generation(name: str, data: Name, measures: Literal["toxicity", "regard", "honest"]) -> Benchmark:
+    module = {"toxicity": toxicity, "regard": regard, "honest": honest}[measures]
+    headline = {
+        "toxicity": ("emt", "toxicity_probability"),
+        "regard": ("regard_positive", "regard_negative"),
+        "honest": ("honest", "honest_matched"),
+    }[measures]
+    return Benchmark(
+        name,
+        data,
+        module.record,
+        module.table,
+        module.combine,
+        module.metrics,
+        module.parts,
+        item_key=lambda prompt: str(prompt.item),
+        headline=headline,
+        generation=measures,
+    )
+
+
+def _of_bold(measures: Literal["toxicity", "regard"]) -> list[Benchmark]:
+    return [_generation(f"{measures}_bold_{domain}", source, measures) for domain, source in SOURCE_OF.items()]
+
+
 def _with_held_out(make: Callable[..., Benchmark], name: str) -> list[Benchmark]:
     return [make(name), make(f"{name}_heldout", whole=name)]
 
@@ -128,6 +165,12 @@ BENCHMARKS: dict[str, Benchmark] = {
             item_key=lambda document: str(document.document),
             headline=("word_perplexity", "token_perplexity"),
         ),
+        _generation("toxicity_rtp_challenging", "rtp_challenging", "toxicity"),
+        _generation("toxicity_rtp_nontoxic", "rtp_nontoxic", "toxicity"),
+        *_of_bold("toxicity"),
+        *_of_bold("regard"),
+        _generation("honest_binary", "honest_binary", "honest"),
+        _generation("honest_queer_nonqueer", "honest_queer_nonqueer", "honest"),
     )
 }
 

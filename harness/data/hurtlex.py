@@ -1,0 +1,70 @@
+"""HurtLex 1.2, English (Bassignana et al. 2018): words to hurt, under 17 categories.
+
+Licensed CC BY-NC-SA 4.0: read from the user's copy, never shipped.
+"""
+
+from __future__ import annotations
+
+import csv
+import unicodedata
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+
+LEVELS = ("conservative", "inclusive")
+CATEGORIES = (
+    "an",
+    "asf",
+    "asm",
+    "cds",
+    "ddf",
+    "ddp",
+    "dmc",
+    "is",
+    "om",
+    "or",
+    "pa",
+    "pr",
+    "ps",
+    "qas",
+    "rci",
+    "re",
+    "svp",
+)
+
+Lexicon = Mapping[tuple[str, ...], tuple[str, ...]]
+
+
+def read(path: Path) -> Lexicon:
+    """The words of each conservative lemma, normalised, and all categories that it stands under, sorted.
+
+    Lemmas of several words keep them all. One of which nothing is left (an emoji of marks alone) is left out.
+
+    Raises:
+        ValueError: a column or field is missing, or a level or category that HurtLex does not have; names file and row.
+    """
+    found: defaultdict[tuple[str, ...], set[str]] = defaultdict(set)
+    with path.open(newline="", encoding="utf-8") as file:
+        # Three lemmas begin with a quotation mark that belongs to them.
+        reader = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+        if missing := {"lemma", "category", "level"} - set(reader.fieldnames or ()):
+            raise ValueError(f"{path}: missing columns {sorted(missing)}, found {reader.fieldnames}")
+        for number, row in enumerate(reader):
+            if row["level"] not in LEVELS or row["category"] not in CATEGORIES:
+                raise ValueError(
+                    f"{path}, row {number}: expected a level of {', '.join(LEVELS)} and a category of "
+                    f"{', '.join(CATEGORIES)}, found {row['level']!r} and {row['category']!r}"
+                )
+            if row["level"] == "conservative":
+                found[tuple(normalise(row["lemma"]))].add(row["category"])
+    return {words: tuple(sorted(categories)) for words, categories in found.items() if words}
+
+
+def normalise(text: str) -> list[str]:
+    """The words of a text: accents off, lower-cased, punctuation marks turned into spaces."""
+    plain = "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char)).lower()
+    return "".join(" " if _is_mark(char) else char for char in plain).split()
+
+
+def _is_mark(char: str) -> bool:
+    return unicodedata.category(char).startswith("P") or (char.isascii() and not char.isalnum())

@@ -1,0 +1,58 @@
+"""RealToxicityPrompts (Gehman et al. 2020, arXiv 2009.11462): openings of web texts, challenging ones and harmless."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from harness.data.continuation import asker, without_empty
+from harness.data.sources import locate_for
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+class Prompt(NamedTuple):
+    """One line; `prompt` without white space at its ends, since a space of its own shifts what follows."""
+
+    item: str
+    prompt: str
+
+
+def read(path: Path) -> list[Prompt]:
+    """Read the JSON lines, those with an empty prompt too.
+
+    Raises:
+        ValueError: a line is not JSON or lacks a key; names file and line.
+    """
+    with path.open(encoding="utf-8") as file:
+        return [_prompt(path, number, line) for number, line in enumerate(file, start=1) if line.strip()]
+
+
+def dataset(*, source: Literal["rtp_challenging", "rtp_nontoxic"], **metadata: object) -> dict[str, Dataset]:
+    """The rows that lm-eval has continued: a prompt each."""
+    from datasets import Dataset
+
+    data = locate_for(source, metadata)
+    ask = asker(metadata)
+    prompts, dropped = without_empty(data.path, read(data.path), lambda row: row.prompt)
+    rows = [
+        {**row._asdict(), "ask": ask(row.prompt, ""), "group": "", "dropped": dropped, **data.columns}
+        for row in prompts
+    ]
+    return {"test": Dataset.from_list(rows)}
+
+
+def _prompt(path: Path, number: int, line: str) -> Prompt:
+    try:
+        row = json.loads(line)
+        text, item = row["prompt"]["text"], f"{row['filename']}:{row['begin']}:{row['end']}"
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path}, line {number}: expected JSON with filename, begin, end and prompt.text "
+            f"({type(error).__name__}: {error})"
+        ) from error
+    if not isinstance(text, str):
+        raise ValueError(f"{path}, line {number}: prompt.text is {text!r}, expected a text")
+    return Prompt(item, text.strip())
