@@ -165,7 +165,8 @@ def _score(lm: Any, config: EvaluatorConfig, command: str, subfolder: str = "") 
         path = Path(config.output_path)
         folder, name = (path.parent, path.stem) if path.suffix == ".json" else (path / _folder_name(results), "results")
         provenance = _provenance(lm, config, results, command, round(time.monotonic() - started, 3))
-        written = judge_saved(write_scored(folder / subfolder, results, provenance, name=name))
+        written = write_scored(folder / subfolder, results, provenance, name=name)
+        written = judge_saved(written) or written
         log.info("results and samples are in %s", written.parent)
         results["results"] = json.loads(written.read_text(encoding="utf-8"))["results"]
     return results

@@ -41,7 +41,7 @@ def score(
     checkpoint: str | None = None,
     inputs_sha256: str = "",
     command: str | None = None,
-) -> None:
+) -> Path | None:
     """Score the model as it is loaded now, its adapter included, and write the results and samples into `folder`.
 
     Texts that it generates are saved first and judged then; if they are there already, from a run that was stopped
@@ -56,16 +56,17 @@ def score(
         stage: with `step`, `epoch`, `fold` and `checkpoint`: where in training the weights are from.
         inputs_sha256: what decided the scores, for whoever asks later whether they are up to date.
         command: what was called; by default this process's arguments.
+
+    Returns:
+        The results file; None on every process but the first.
     """
     if saved := _not_judged(folder, inputs_sha256):
-        judge_saved(saved)
-        return
+        return judge_saved(saved if lm.rank == 0 else None)
     started = time.monotonic()
     metadata = {**lm.task_metadata, **(metadata or {})}
     results = evaluate(lm, tasks, metadata, limits=limits, gen_kwargs=gen_kwargs, judge_later=True)
     if results is None:
-        judge_saved(None)
-        return
+        return judge_saved(None)
     provenance = Provenance(
         model=model,
         pretrained=lm.pretrained,
@@ -81,7 +82,7 @@ def score(
         command=command or " ".join(sys.argv),
         seconds=round(time.monotonic() - started, 3),
     )
-    judge_saved(write_scored(folder, results, provenance))
+    return judge_saved(write_scored(folder, results, provenance))
 
 
 def _not_judged(folder: Path, inputs_sha256: str) -> Path | None:

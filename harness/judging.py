@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 Lines = list[dict[str, Any]]
 
 
-def judge_saved(file: Path | None, choices: Mapping[str, Choice] | None = None) -> Path:
+def judge_saved(file: Path | None, choices: Mapping[str, Choice] | None = None) -> Path | None:
     """Judge the texts of a results file, each process of `accelerate launch` its share, and write the results anew.
 
     The file it came from goes away if nobody had judged it, since nothing is in it that is not in the new one.
@@ -27,7 +27,7 @@ def judge_saved(file: Path | None, choices: Mapping[str, Choice] | None = None) 
         choices: the judge of each task; by default, of every task that generated texts, the one that it asked for.
 
     Returns:
-        The new results file; the old one where there was nothing to judge.
+        The new results file, the old one where there was nothing to judge; None where `file` is.
     """
     scored = None if file is None else read_scored(file)
     lines: dict[str, Lines] = {}
@@ -39,7 +39,7 @@ def judge_saved(file: Path | None, choices: Mapping[str, Choice] | None = None) 
         by_choice.setdefault(choice, []).extend(_texts(lines[task]))
     found = {choice: (judge, findings) for choice, judge, findings in _judged_together(by_choice)}
     if scored is None or not choices:
-        return file or Path()
+        return file
     for task, choice in choices.items():
         _put_behind(lines[task], found[choice][1])
     return _written(scored, lines, {task: (choice, found[choice][0]) for task, choice in choices.items()})
@@ -66,9 +66,9 @@ def reclassify(
             choices = {task: choice for task in choices if kinds[task] == measures}
         elif data_dir is not None:
             choices = {task: choice._replace(data_dir=data_dir) for task, choice in choices.items()}
-        if choices:
-            written.append(judge_saved(scored.file, choices))
-            log.info("%s: %s", written[-1], ", ".join(choices))
+        if choices and (file := judge_saved(scored.file, choices)):
+            written.append(file)
+            log.info("%s: %s", file, ", ".join(choices))
     if not written:
         raise FileNotFoundError(
             f"{folder}: no saved texts that {classifier or 'a judge'} could judge; they come of `stereoscope eval "

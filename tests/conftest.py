@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 import tiny_models
+
+from harness.data.sources import SAMPLE
+
+LEXICON = (
+    "an\tno\tcow\tconservative",
+    "cds\tno\tcow\tconservative",
+    "qas\tno\tcreme brulee thief\tconservative",
+    "cds\tno\tnit-wit\tconservative",
+    "ps\tno\tgoose\tinclusive",
+)
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -22,6 +33,18 @@ def byte_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def other_byte_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Another model of the same shape."""
     return tiny_models.byte_llama(tmp_path_factory.mktemp("other_byte_llama"), seed=1)
+
+
+@pytest.fixture(scope="session")
+def sample_and_lexicon(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built-in sample with a made-up lexicon in HurtLex's place, which cannot be shipped."""
+    folder = tmp_path_factory.mktemp("data") / "sample"
+    shutil.copytree(SAMPLE, folder)
+    (folder / "hurtlex").mkdir()
+    rows = ["id\tpos\tcategory\tstereotype\tlemma\tlevel"]
+    rows += [f"X{number}\tn\t{row}" for number, row in enumerate(LEXICON)]
+    (folder / "hurtlex" / "hurtlex_EN.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -94,6 +94,17 @@ def masked(folder: Path, kind: str = "bert", tokenizer: Any = None, seed: int = 
     return folder
 
 
+def classifier(folder: Path, seed: int = 0, **config: Any) -> Path:
+    """A BERT of random weights that tells calm, hate and other texts apart."""
+    import torch
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    told = AutoConfig.from_pretrained(masked(folder), id2label={0: "calm", 1: "hate", 2: "other"}, **config)
+    torch.manual_seed(seed)
+    AutoModelForSequenceClassification.from_config(told).save_pretrained(folder)
+    return folder
+
+
 def t5(folder: Path, tokenizer: Any = None, seed: int = 0, **config: Any) -> Path:
     """A T5 with large random weights; its tokenizer, by default `unigram()`, has sentinels and adds the end token."""
     from transformers import T5Config, T5ForConditionalGeneration

@@ -10,11 +10,21 @@ from harness.data.sources import SOURCES
 from harness.metrics.benchmarks import BENCHMARKS, HELD_OUT_OF
 from harness.metrics.statistics import holm
 from harness.report.contamination import BENCHMARKS_WITH_EVIDENCE, contamination
+from harness.report.continuations import worst_continuations
 from harness.report.index import Index
 from harness.report.legend import LOW_CLUSTERS, LOW_ITEMS, legend, metric_legend
 from harness.report.measure import Measurement, measure, without_interval
 from harness.report.retention import retention
-from harness.report.schema import SCHEMA_VERSION, Contamination, Entry, Flag, Report, Retention, Stage
+from harness.report.schema import (
+    SCHEMA_VERSION,
+    Contamination,
+    Continuation,
+    Entry,
+    Flag,
+    Report,
+    Retention,
+    Stage,
+)
 from harness.report.scores import (
     Records,
     TaskScores,
@@ -42,6 +52,7 @@ def analyse(runs: Sequence[Run], *, halves: bool = False) -> Report:
     """
     stages: list[Stage] = []
     entries: list[Entry] = []
+    continuations: list[Continuation] = []
     for family in families(runs):
         for stage, found in _family_entries(family, halves):
             kept = retention(found) if stage.stage == "step" else None
@@ -49,12 +60,14 @@ def analyse(runs: Sequence[Run], *, halves: bool = False) -> Report:
                 found = [_flagged(entry, "degenerate") for entry in found]
             stages.append(_stage(stage, kept))
             entries += found
+            continuations += worst_continuations(stage)
     return Report(
         schema_version=SCHEMA_VERSION,
         verdict=verdict(Index(stages, entries)),
         stages=stages,
         entries=entries,
         contamination=_contamination(stages),
+        continuations=continuations,
         legend=legend({entry.metric for entry in entries}),
     )
 
@@ -142,6 +155,7 @@ def _entry(
         started_after=provenance.started_after,
         task=scores.task,
         metric=metric,
+        setting=scores.setting,
         part=part or own_part or None,
         best=metric_legend(metric).best,
         value=value,

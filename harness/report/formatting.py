@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from harness.metrics.benchmarks import BENCHMARKS
 from harness.report.schema import Entry, Stage
 
 NOTHING = "\N{EN DASH}"
@@ -66,12 +67,23 @@ def task_name(task: str) -> str:
     }
     if task in names:
         return names[task]
+    if task in BENCHMARKS and BENCHMARKS[task].generation:
+        return _generation_name(task)
     form, _, kind = task.rpartition("_")
     return {
         "stereoset": f"StereoSet {kind}",
         "stereoset_prompt": f"StereoSet {kind}, prompt form",
         "stereoset_prompt_generate": f"StereoSet {kind}, generated answers",
     }.get(form, task)
+
+
+def _generation_name(task: str) -> str:
+    """ "Toxicity, BOLD race"; "HONEST, queer nonqueer"."""
+    measures, _, rest = task.partition("_")
+    told = {"toxicity": "Toxicity", "regard": "Regard", "honest": "HONEST"}[measures]
+    source, _, part = rest.partition("_")
+    where = {"rtp": "RealToxicityPrompts", "bold": "BOLD"}.get(source)
+    return f"{told}, {where} {part.replace('_', ' ')}" if where else f"{told}, {rest.replace('_', ' ')}"
 
 
 def p_text(value: float | None) -> str:

@@ -121,6 +121,7 @@ def _object(index: Index, row: Row) -> Json:
         key = f"{entry.task}|{shots.get(source, 0)}"
         noted[key] = versions.get(source)
         name = entry.metric if entry.part is None else f"{entry.metric}/{entry.part}"
+        name += "" if entry.setting is None else f" ({entry.setting})"
         scores = {name: entry.value, f"{name}_low": entry.low, f"{name}_high": entry.high}
         results.setdefault(key, {}).update(scores)
     first = stage.scorings[0]

@@ -42,6 +42,26 @@ METRICS: dict[str, MetricLegend] = {
     "byte_perplexity": MetricLegend(label="Byte perplexity", unit="perplexity", best="lower"),
     "bits_per_byte": MetricLegend(label="Bits per byte", unit="bits", best="lower"),
     "token_perplexity": MetricLegend(label="Token perplexity", unit="perplexity", best="lower"),
+    "emt": MetricLegend(label="Expected maximum toxicity", unit=_PERCENT, best="lower"),
+    "toxicity_probability": MetricLegend(label="Prompts with a toxic text", unit=_PERCENT, best="lower"),
+    "toxicity_mean": MetricLegend(label="Mean toxicity", unit=_PERCENT, best="lower"),
+    "toxic_fraction": MetricLegend(label="Toxic texts", unit=_PERCENT, best="lower"),
+    "emt_gap": MetricLegend(label="Largest gap between groups, maximum toxicity", unit="points", best="0"),
+    "regard_positive": MetricLegend(label="Positive regard", unit=_PERCENT, best=None),
+    "regard_negative": MetricLegend(label="Negative regard", unit=_PERCENT, best="lower"),
+    "regard_neutral": MetricLegend(label="Neutral regard", unit=_PERCENT, best=None),
+    "regard_other": MetricLegend(label="Other regard", unit=_PERCENT, best=None),
+    "regard_gap": MetricLegend(label="Largest gap between groups, positive - negative regard", unit="points", best="0"),
+    "honest": MetricLegend(label="Hurtful completions (HONEST)", unit=_PERCENT, best="lower"),
+    "honest_matched": MetricLegend(label="Hurtful completions, matched templates", unit=_PERCENT, best="lower"),
+    "honest_category": MetricLegend(label="Completions with words of a category", unit=_PERCENT, best="lower"),
+    "honest_gap": MetricLegend(label="Gap between the groups", unit="points", best="0"),
+    "honest_matched_gap": MetricLegend(label="Gap between the groups, matched templates", unit="points", best="0"),
+    "empty": MetricLegend(label="Empty texts", unit=_PERCENT, best="lower"),
+    "truncated": MetricLegend(label="Texts cut to fit the classifier", unit=_PERCENT, best=None),
+    "repeated": MetricLegend(label="Texts that repeat another of their prompt", unit=_PERCENT, best=None),
+    "continuations": MetricLegend(label="Texts", unit="count", best=None),
+    "dropped": MetricLegend(label="Empty prompts left out", unit="count", best=None),
 }
 
 FLAGS: dict[Flag, str] = {
@@ -51,8 +71,8 @@ FLAGS: dict[Flag, str] = {
     ),
     "degenerate": (
         f"The language-model score of a checkpoint fell by more than {LMS_FALL:g} points, or its no-answer "
-        f"rate rose by more than {NO_ANSWER_RISE:g}: a broken model has no preferences, so its bias scores count for "
-        "nothing."
+        f"or empty rate rose by more than {NO_ANSWER_RISE:g}: a broken model has no preferences, so its bias scores "
+        "count for nothing."
     ),
     "sample_data": "Scored on the built-in sample sentences; not comparable with any published number.",
     "low_n": (
@@ -65,7 +85,8 @@ FLAGS: dict[Flag, str] = {
 
 INTERVALS = (
     f"{LEVEL:.0%} percentile bootstrap over {RESAMPLES:,} resamples of whole clusters: target terms for StereoSet, "
-    "writers for CrowS-Pairs, documents for WikiText-2. Cross-fitted checkpoints and the base model are resampled "
+    "writers for CrowS-Pairs, documents for WikiText-2, prompts for generated texts. "
+    "Cross-fitted checkpoints and the base model are resampled "
     "together, so folds count the same items once. No interval with fewer than two clusters, or where more than "
     f"{1 - DEFINED_SHARE:.0%} of the resamples leave the metric undefined."
 )

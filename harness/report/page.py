@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.report import sections
+from harness.report import sections, written
 from harness.report.index import Index
 from harness.report.legend import LMS_FALL
 from harness.report.markup import Html, bullets, element, joined
@@ -23,6 +23,8 @@ LIMITS = (
     "classifier and do not compare. Its religion part has three target terms: its interval is nearly useless.",
     "Scores depend on the token that a sentence starts after, by points for instruction-tuned models; it is the same "
     "for base and steps here, and recorded below.",
+    "Texts are judged by a classifier or a list of words, not by people: classifiers mistake names of groups for "
+    "insults, and HurtLex counts ordinary words (do, black, gay). A demonstration classifier proves nothing at all.",
     "The intervals are about the choice of items only. Another training seed, other folds or other settings would move "
     "the steps' scores too, and settings chosen on a benchmark flatter it.",
 )
@@ -60,6 +62,9 @@ code { font: .8rem/1.4 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace;
   margin-right: .25rem; font-size: .75rem; white-space: nowrap; }
 .flag.degenerate, .flag.contaminated { background: #fdecea; color: #96281b; }
 .flag.sample_data, .flag.altered_data { background: #fff4d6; color: #7a5b00; }
+details { margin: .8rem 0; }
+summary { cursor: pointer; color: var(--accent); }
+.said { white-space: pre-wrap; overflow-wrap: anywhere; }
 ul { padding-left: 1.2rem; margin: .5rem 0; }
 li { margin: .35rem 0; }
 @media print { body { background: #fff; } main { max-width: none; padding: 0; } }
@@ -123,6 +128,8 @@ def _models(report: Report, index: Index) -> list[Html]:
                 class_="card",
             ),
         ]
+        if wrote := written.section(report, index, stages):
+            parts += [element("h2", f"What it writes{of_model}"), element("div", *wrote, class_="card")]
         if details:
             parts += [element("h2", f"By part{of_model}"), element("div", *details, class_="card")]
     return parts

@@ -18,18 +18,21 @@ def retention(entries: Sequence[Entry]) -> Retention | None:
         return None
     lms = {entry.task: entry for entry in _whole(entries, "lms") if entry.difference is not None}
     no_answer = [entry for entry in _whole(entries, "no_answer") if entry.difference is not None]
+    empty = [entry for entry in _whole(entries, "empty") if entry.difference is not None]
     perplexity = [entry for entry in _whole(entries, "word_perplexity") if entry.task == PERPLEXITY_TASK]
     lms_task = next((task for task in STEREOSET_TASKS if task in lms), None)
     broken = [
         *_beyond(lms.values(), "language-model score", lambda change: change < -LMS_FALL),
         *_beyond(no_answer, "no-answer rate", lambda change: change > NO_ANSWER_RISE),
+        *_beyond(empty, "empty rate", lambda change: change > NO_ANSWER_RISE),
     ]
     return Retention(
         lms_task=lms_task,
         lms_change=lms[lms_task].difference if lms_task else None,
-        no_answer_change=max((entry.difference for entry in no_answer if entry.difference is not None), default=None),
+        no_answer_change=_largest(no_answer),
+        empty_change=_largest(empty),
         perplexity_ratio=next((_ratio(entry) for entry in perplexity), None),
-        degenerate=bool(broken) if lms or no_answer else None,
+        degenerate=bool(broken) if lms or no_answer or broken else None,
         reason=_reason(broken, bool(lms or no_answer)),
     )
 
@@ -40,6 +43,10 @@ def _reason(broken: Sequence[str], judged: bool) -> str:
     if judged:
         return f"no language-model score fell by more than {LMS_FALL:g} points, no checkpoint stopped answering"
     return "no StereoSet task was scored for the base model and this step, so nothing can tell"
+
+
+def _largest(entries: Sequence[Entry]) -> float | None:
+    return max((entry.difference for entry in entries if entry.difference is not None), default=None)
 
 
 def _whole(entries: Sequence[Entry], metric: str) -> list[Entry]:

@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.data.families import Family
 from harness.files import atomic_write
-from harness.results import TaskData
+from harness.results import Generation, TaskData
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
 
 Number: TypeAlias = Annotated[float, Field(allow_inf_nan=False)]
@@ -40,7 +40,10 @@ class Entry(_Part):
     started_after: str = Field(description="token that a sentence's first token is conditioned on")
     task: str
     metric: str
-    part: str | None = Field(description="bias type, half of the target terms or other part; null for the whole")
+    setting: str | None = Field(
+        description="generated texts: what belongs to the metric's name, such as 'k=5, 20 tokens, CLASSIFIER:hate'"
+    )
+    part: str | None = Field(description="bias type, group, half of the target terms or other part; null for the whole")
     best: Best | None = Field(description="ideal value or direction; null where the metric has none")
     value: Number | None = Field(description="null if undefined")
     low: Number | None = Field(description="lower end of the 95% bootstrap interval")
@@ -80,6 +83,7 @@ class Scoring(_Part):
     weights_sha256: str
     dtype: str
     data: dict[str, TaskData] = Field(description="task -> digest, origin and rows of its data")
+    generations: dict[str, Generation] = Field(description="task -> how its texts were drawn and who judged them")
     shots: dict[str, int] = Field(description="task -> examples in its prompt")
     task_versions: dict[str, str] = Field(description="task -> version of its definition")
     versions: dict[str, str] = Field(description="package -> version")
@@ -93,6 +97,7 @@ class Retention(_Part):
     lms_task: str | None = Field(description="task of lms_change; null if no StereoSet task was scored")
     lms_change: Number | None = Field(description="points, mean over folds; below 0 is worse")
     no_answer_change: Number | None = Field(description="points, the largest rise over prompt tasks")
+    empty_change: Number | None = Field(description="points, the largest rise of empty texts over generation tasks")
     perplexity_ratio: Number | None = Field(description="word perplexity after / before, mean over folds")
     degenerate: bool | None = Field(description="null if nothing was scored that could tell")
     reason: str
@@ -125,6 +130,19 @@ class Contamination(_Part):
     evidence: str
 
 
+class Continuation(_Part):
+    """One of the worst texts that a model wrote, for a human to read; hostile text, to be escaped where it is shown."""
+
+    run: str
+    model: str
+    stage: StageName
+    step: int | None
+    task: str
+    prompt: str
+    text: str
+    finding: str = Field(description="the judge's probability, or the HurtLex categories found")
+
+
 class MetricLegend(_Part):
     """What a metric is called, its unit and its ideal."""
 
@@ -145,11 +163,12 @@ class Legend(_Part):
 class Report(_Part):
     """All of report.json."""
 
-    schema_version: Literal["1.0"]
+    schema_version: Literal["1.1"]
     verdict: str = Field(description="the answer in plain language, computed from the entries")
     stages: list[Stage]
     entries: list[Entry]
     contamination: list[Contamination]
+    continuations: list[Continuation] = Field(description="the worst texts of each stage and generation task")
     legend: Legend
 
     def to_json(self) -> str:

@@ -22,7 +22,8 @@ Records: TypeAlias = Sequence[Any]
 class TaskScores:
     """A task's records at one stage: one set for each fold, or a single one.
 
-    `pooled` says that the folds scored different items (held-out pairs), which then stand as one set.
+    `pooled` says that the folds scored different items (held-out pairs), which then stand as one set; `setting` is what
+    belongs to the names of a generation task's metrics.
     """
 
     task: str
@@ -30,6 +31,7 @@ class TaskScores:
     records: tuple[Records, ...]
     data: tuple[TaskData, ...]
     pooled: bool = False
+    setting: str | None = None
 
     @property
     def benchmark(self) -> Benchmark:
@@ -72,6 +74,11 @@ def matched_base(step: TaskScores, base: dict[str, TaskScores]) -> TaskScores | 
         raise ValueError(
             f"{step.task}: the base model was scored on data {_short(digests[0])} and a step on {_short(digests[1])}; "
             "score both on the same file"
+        )
+    if matched.setting != step.setting:
+        raise ValueError(
+            f"{step.task}: the base model's texts are of {matched.setting} and a step's of {step.setting}, which do "
+            "not compare; score both alike, or judge the saved texts alike with `stereoscope classify`"
         )
     if whole:
         matched = restricted(matched, pair_ids(step))
@@ -116,9 +123,20 @@ def _read_task(stage: StageFiles, task: str) -> TaskScores:
     if not BENCHMARKS[task].whole:
         for other in records[1:]:
             _check_same_items(task, "one fold", records[0], "another", other, BENCHMARKS[task])
-        return TaskScores(task, folds, records, data)
+        return TaskScores(task, folds, records, data, setting=_setting(stage, task, scored))
     _check_apart(stage, task, scored, records)
     return TaskScores(task, folds, (_joined(records),), data, pooled=True)
+
+
+def _setting(stage: StageFiles, task: str, checkpoints: Sequence[Checkpoint]) -> str | None:
+    every = (item.provenance.generations.get(task) for one in checkpoints if (item := one.scored_on(task)))
+    settings = {generation.setting for generation in every if generation}
+    if len(settings) > 1:
+        raise ValueError(
+            f"{stage.run.folder}: the folds' texts of {task} were drawn or judged in different ways "
+            f"({'; '.join(sorted(settings))}), so they have no mean; `stereoscope classify` judges them alike"
+        )
+    return next(iter(settings), None)
 
 
 def _read(checkpoint: Checkpoint, task: str) -> Records:

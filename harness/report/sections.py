@@ -47,24 +47,32 @@ def _how_scored(stage: Stage) -> str:
 
 def before_and_after(index: Index, stages: Sequence[Stage]) -> Html:
     """The headline measures of one model at its base and steps, and the change at the last step."""
+    return stage_table(index, stages, _measures(index, stages))
+
+
+def stage_table(index: Index, stages: Sequence[Stage], measures: Sequence[tuple[str, str]]) -> Html:
+    """A row a measure (task and metric), a column a stage, and the change at the last step."""
     base = [stage for stage in stages if stage.stage == "base"]
     steps = [stage for stage in stages if stage.stage == "step"]
     shown = [*base, *steps[-MOST_STEPS:]]
     last = shown[-1]
     lines = []
-    for task, metric in _measures(index, stages):
+    for task, metric in measures:
         decimals = _DECIMALS.get(metric, 1)
         cells = [_with_interval(index.entry(stage, _task_at(index, stage, task), metric), decimals) for stage in shown]
         entry = index.entry(last, _task_at(index, last, task), metric)
         legend = metric_legend(metric)
-        name = joined(element("strong", legend.label), element("small", f"{task_name(task)}, {legend.unit}"))
+        told = [task_name(task), *([entry.setting] if entry and entry.setting else []), legend.unit]
+        name = joined(element("strong", legend.label), element("small", ", ".join(told)))
         tested = [change(entry, decimals), p_text(entry.p_value if entry else None)] if steps else []
         lines.append([name, _IDEAL[legend.best], *cells, *tested])
     header = ["measure", "ideal", *("base" if stage.stage == "base" else _step(stage) for stage in shown)]
-    told = table([*header, *([f"change, {_step(last)} (95%)", "p"] if steps else [])], lines)
+    shown_table = table([*header, *([f"change, {_step(last)} (95%)", "p"] if steps else [])], lines)
     if len(steps) <= MOST_STEPS:
-        return told
-    return joined(told, element("p", "Earlier steps are in the plot, report.json and leaderboard.md.", class_="note"))
+        return shown_table
+    return joined(
+        shown_table, element("p", "Earlier steps are in the plot, report.json and leaderboard.md.", class_="note")
+    )
 
 
 def degenerate(stages: Sequence[Stage]) -> list[Html]:
@@ -89,7 +97,7 @@ def by_bias_type(index: Index, stages: Sequence[Stage]) -> list[Html]:
         if task and entries:
             found += [
                 element("h4", f"{task_name(task)}: {metric_legend(metric).label}"),
-                _part_table(entries, "bias type"),
+                part_table(entries, "bias type"),
             ]
     return found
 
@@ -111,7 +119,7 @@ def by_half(index: Index, stages: Sequence[Stage]) -> list[Html]:
     return [
         element("h4", f"{task_name(task)}: halves of the target terms"),
         element("p", note),
-        _part_table(entries, "half"),
+        part_table(entries, "half"),
     ]
 
 
@@ -218,7 +226,8 @@ def _with_interval(entry: Entry | None, decimals: int) -> Html:
     return joined(number(entry, decimals), element("small", interval(entry, decimals)))
 
 
-def _part_table(entries: Sequence[Entry], kind: str) -> Html:
+def part_table(entries: Sequence[Entry], kind: str) -> Html:
+    """A row for each part of one metric: bias types, groups, or halves."""
     lines = [
         [
             f"{str(entry.part).replace('-', ' ')}: {metric_legend(entry.metric).label}"
@@ -229,12 +238,12 @@ def _part_table(entries: Sequence[Entry], kind: str) -> Html:
             NOTHING if entry.base_value is None else f"{entry.base_value:.1f}",
             _with_interval(entry, 1),
             change(entry),
-            p_text(entry.p_holm if kind == "bias type" else entry.p_value),
+            p_text(entry.p_value if kind == "half" else entry.p_holm),
             flag_chips(entry.flags),
         ]
         for entry in entries
     ]
-    p = "p (Holm)" if kind == "bias type" else "p"
+    p = "p" if kind == "half" else "p (Holm)"
     return table(
         [kind, "items", "clusters", "base", "last step", "change (95%)", p, "flags"], lines, text_columns=(0, 7)
     )

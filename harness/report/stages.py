@@ -80,6 +80,7 @@ class StageFiles:
                 weights_sha256=scored.provenance.weights_sha256,
                 dtype=scored.provenance.dtype,
                 data=dict(sorted(scored.provenance.tasks.items())),
+                generations=dict(sorted(scored.provenance.generations.items())),
                 shots={task: int(_of_task(scored, "n-shot", task) or 0) for task in sorted(scored.provenance.tasks)},
                 task_versions={
                     task: str(version)

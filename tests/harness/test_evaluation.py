@@ -93,9 +93,10 @@ def test_samples_hold_no_copies_of_what_the_row_says(scored: Scored) -> None:
 
 
 def test_a_limit_beyond_the_documents_means_all_of_them(byte_llama: Path, tmp_path: Path) -> None:
-    results = score(CausalLM(str(byte_llama)), ["wikitext2"], tmp_path, model="tiny", limits={"wikitext2": 99})
-    assert results is not None
-    assert len(results["samples"]["wikitext2"]) == 6
+    written = score(CausalLM(str(byte_llama)), ["wikitext2"], tmp_path, model="tiny", limits={"wikitext2": 99})
+    assert written is not None
+    (scored,) = find_scored(tmp_path)
+    assert len(list(scored.samples("wikitext2"))) == 6
 
 
 def test_a_checkpoint_is_scored_on_the_pairs_it_never_saw_and_no_others(byte_llama: Path, tmp_path: Path) -> None:
@@ -174,8 +175,9 @@ def test_the_other_start_token_is_scored_beside_the_first(
     row = f"| crows_pairs | abs_logprob_diff | {gaps[0]:.4f} | {gaps[1]:.4f} | {abs(gaps[0] - gaps[1]):.4f} |"
     assert row in capsys.readouterr().out
     alone = CausalLM(str(byte_llama), prefix_token_id=257)
-    results = score(alone, ["crows_pairs"], tmp_path / "alone", model="tiny", limits={"crows_pairs": 20})
-    assert results is not None
+    written = score(alone, ["crows_pairs"], tmp_path / "alone", model="tiny", limits={"crows_pairs": 20})
+    assert written is not None
+    results = json.loads(written.read_text(encoding="utf-8"))
     assert results["results"]["crows_pairs"]["abs_logprob_diff,none"] == pytest.approx(gaps[1])
 
 

@@ -124,9 +124,9 @@ def test_an_uncased_model_reads_small_letters_and_a_cased_one_the_sentences_as_t
 
 def test_a_samples_file_gives_the_same_scores_again(model: Path, tmp_path: Path) -> None:
     data = pairs_file(tmp_path, PAIRS)
-    results = score(
-        MaskedLM(str(model), device="cpu"), [TASK], tmp_path / "out", model="bert", metadata={"data_dir": str(data)}
-    )
+    lm = MaskedLM(str(model), device="cpu")
+    score(lm, [TASK], tmp_path / "out", model="bert", metadata={"data_dir": str(data)})
+    results = evaluate(lm, [TASK], {**lm.task_metadata, "data_dir": str(data)})
     assert results is not None
     (scored,) = find_scored(tmp_path / "out")
     assert [record_pll(line) for line in scored.samples(TASK)] == [

@@ -22,7 +22,16 @@ from harness.metrics.benchmarks import BENCHMARKS
 from harness.models.causal import CausalLM
 from harness.task_files import check_task_files, leaves, select, tasks_folder
 
-GROUPS = {"stereoset", "stereoset_prompt"}
+GROUPS = {
+    "stereoset",
+    "stereoset_prompt",
+    "toxicity_rtp",
+    "toxicity_bold",
+    "regard_bold",
+    "honest",
+    "bias_generation",
+    "bias_suite",
+}
 
 
 def test_every_benchmark_has_its_task_and_every_task_its_benchmark() -> None:
@@ -98,9 +107,16 @@ def test_a_masked_model_is_refused_by_the_prompt_form_too(tmp_path: Path, task: 
 
 
 @pytest.mark.parametrize("kind", FAMILIES)
-def test_the_tasks_that_a_family_is_told_of_are_those_that_it_can_load(tmp_path: Path, kind: Family) -> None:
+def test_the_tasks_that_a_family_is_told_of_are_those_that_it_can_load(
+    tmp_path: Path, kind: Family, sample_and_lexicon: Path
+) -> None:
     make = {"causal": tiny_models.byte_llama, "masked": tiny_models.masked, "seq2seq": tiny_models.t5}[kind]
-    metadata = {"pretrained": str(make(tmp_path / kind)), "data_dir": "sample"}
+    metadata = {
+        "pretrained": str(make(tmp_path / kind)),
+        "data_dir": str(sample_and_lexicon),
+        "toxicity_classifier": "demonstration",
+        "regard_classifier": "demonstration",
+    }
     told = leaves(select(TASKS_OF[kind].split(", "), {}))
     for task, benchmark in BENCHMARKS.items():
         if benchmark.pools or benchmark.whole:
