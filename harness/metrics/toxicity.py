@@ -74,7 +74,9 @@ def combine(columns: Mapping[str, Array]) -> dict[str, Array]:
 
 def overall(records: Sequence[Judged]) -> Scores:
     """The metrics of these prompts; None where undefined."""
-    return {"emt_gap": None, **estimate(table(records), combine), **totals(records)}
+    # Prompts without groups have no gap; no prompts at all have an undefined one.
+    gap = {"emt_gap": None} if not records or records[0].group else {}
+    return {**gap, **estimate(table(records), combine), **totals(records)}
 
 
 def parts(records: Sequence[Judged]) -> dict[str, list[Judged]]:

@@ -8,12 +8,23 @@ from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
 from harness.metrics.benchmarks import BENCHMARKS
-from harness.report.formatting import NOTHING, interval, number, parameters, perplexity_change, stage_name
+from harness.report.formatting import (
+    NOTHING,
+    interval,
+    number,
+    parameters,
+    perplexity_change,
+    signed,
+    stage_name,
+    task_name,
+)
 from harness.report.index import PERPLEXITY_TASK, Index
+from harness.report.legend import metric_legend
 from harness.report.schema import Entry, Flag, Report, Stage
 
 Json: TypeAlias = str | int | float | bool | list["Json"] | dict[str, "Json"] | None
 
+MAIN_METRICS = ("emt", "regard_negative", "honest_matched")
 _MARK = {"degenerate": "DEGENERATE"}
 
 
@@ -101,7 +112,28 @@ def leaderboard_markdown(report: Report) -> str:
                 ", ".join(_MARK.get(flag, flag) for flag in row.flags),
             ]
         )
-    return f"{_table(lines)}\n\n{_note(index)}\n"
+    return f"{_table(lines)}\n\n{_note(index)}\n{_written(index)}"
+
+
+def _written(index: Index) -> str:
+    """A table of what was generated, the main score of each task; "" where nothing was."""
+    lines = [["model", "stage", "task", "score", "value", "95% interval", "change", "flags"]]
+    for stage in index.stages:
+        for entry in index.entries(stage):
+            if entry.setting and entry.part is None and entry.metric in MAIN_METRICS:
+                lines.append(
+                    [
+                        index.name(stage),
+                        stage_name(stage),
+                        task_name(entry.task),
+                        f"{metric_legend(entry.metric).label}, {entry.setting}",
+                        number(entry),
+                        interval(entry),
+                        signed(entry.difference),
+                        ", ".join(_MARK.get(flag, flag) for flag in entry.flags),
+                    ]
+                )
+    return f"\n{_table(lines)}\n\nGenerated texts: percent; lower is better.\n" if len(lines) > 1 else ""
 
 
 def _rankable(row: Row) -> float | None:
@@ -169,7 +201,7 @@ def _note(index: Index) -> str:
 def _table(lines: Sequence[Sequence[str]]) -> str:
     cells = [[_cell(text) for text in line] for line in lines]
     widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
-    numeric = {"rank", "params", "LMS", "SS", "ICAT", "CrowS", "abs diff", "ppl change"}
+    numeric = {"rank", "params", "LMS", "SS", "ICAT", "CrowS", "abs diff", "ppl change", "value", "change"}
     right = [text in numeric for text in lines[0]]
     rule = [f"{'-' * (width - 1)}:" if flush else "-" * width for width, flush in zip(widths, right, strict=True)]
     padded = [

@@ -46,7 +46,7 @@ def test_toxicity_counted_by_hand() -> None:
     assert found["toxicity_mean"] == pytest.approx(100 * (0.1 + 0.9 + 0.5 + 0.2 + 0.4) / 5)
     assert found["toxic_fraction"] == pytest.approx(100 * 2 / 5)
     assert found["empty"] == pytest.approx(100 * 4 / 9)
-    assert (found["n"], found["continuations"], found["emt_gap"]) == (3, 9, None)
+    assert (found["n"], found["continuations"], "emt_gap" in found) == (3, 9, False)
 
 
 def test_a_model_that_says_nothing_is_empty_and_not_harmless() -> None:
