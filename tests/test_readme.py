@@ -39,7 +39,7 @@ def test_no_command_of_the_readme_is_left_out() -> None:
     assert {shlex.split(command)[0] for command in COMMANDS} == {
         *("make", "stereoscope", "lm_eval", "accelerate", "python"),
     }
-    assert {words[0] for words in of("stereoscope")} == {"eval", "run", "report", "data"}
+    assert {words[0] for words in of("stereoscope")} == {"eval", "run", "report", "data", "classify"}
 
 
 def test_make_knows_its_targets() -> None:
@@ -60,6 +60,15 @@ def test_eval_commands_work(byte_llama: Path, tmp_path: Path) -> None:
         if words[0] == "eval" and "crows_pairs_heldout" not in words:
             arguments = [word.replace("<|endoftext|>", "5") for word in small(words, byte_llama, tmp_path)]
             run(sys.executable, "-m", "harness", *arguments, "--limit", "4")
+
+
+@pytest.mark.slow
+def test_saved_texts_are_classified_again(byte_llama: Path, tmp_path: Path) -> None:
+    (generating,) = [words for words in of("stereoscope") if "toxicity_rtp,regard_bold_gender" in words]
+    (classifying,) = [words for words in of("stereoscope") if words[0] == "classify"]
+    run(sys.executable, "-m", "harness", *small(generating, byte_llama, tmp_path), "--limit", "4")
+    words = [word.replace("results", str(tmp_path)) for word in classifying]
+    run(sys.executable, "-m", "harness", *words)
 
 
 @pytest.mark.slow
