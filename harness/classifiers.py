@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from accelerate import PartialState
 from torch import Tensor
 from tqdm import tqdm
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
@@ -32,7 +33,7 @@ class Classified(NamedTuple):
 
 
 class TextClassifier:
-    """A classifier in fp32, in evaluation mode, on a GPU where there is one."""
+    """A classifier in fp32, in evaluation mode, on the GPU of its process where there is one."""
 
     def __init__(self, name: str, model: Any, tokenizer: Any, sha256: str) -> None:
         """Take a loaded model; see `load_classifier`.
@@ -42,7 +43,7 @@ class TextClassifier:
             sha256: of its weights, or of what it was trained on.
         """
         self.name, self.sha256 = name, sha256
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = PartialState().device
         self._model = model.float().eval().to(self.device)
         self._tokenizer = tokenizer
         self._longest = min(int(tokenizer.model_max_length), window(model))

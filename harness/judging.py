@@ -58,14 +58,15 @@ def reclassify(
     """
     written = []
     for scored in find_scored(folder):
-        choices = _asked_for(scored)
-        if classifier is not None:
+        if classifier is None:
+            choices = _asked_for(scored)
+            if data_dir is not None:
+                choices = {task: choice._replace(data_dir=data_dir) for task, choice in choices.items()}
+        else:
             measures, labels = _kind(classifier, label, allow_pickle)
-            choice = Choice(classifier, labels, data_dir, allow_pickle)
-            kinds = {task: generation.measures for task, generation in scored.provenance.generations.items()}
-            choices = {task: choice for task in choices if kinds[task] == measures}
-        elif data_dir is not None:
-            choices = {task: choice._replace(data_dir=data_dir) for task, choice in choices.items()}
+            generations = scored.provenance.generations
+            of_kind = [task for task, generation in generations.items() if generation.measures == measures]
+            choices = dict.fromkeys(of_kind, Choice(classifier, labels, data_dir, allow_pickle))
         if choices and (file := judge_saved(scored.file, choices)):
             written.append(file)
             log.info("%s: %s", file, ", ".join(choices))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -133,6 +134,10 @@ def test_saved_texts_are_judged_again_by_another_classifier(scored_folder: Path,
         assert (values(after.results, task) != values(before.results, task)) == judged_again
     assert after.provenance.generations[TASKS[0]].judge == "other:hate"
     assert list(after.samples("wikitext2")) == list(before.samples("wikitext2"))
+    # The first classifier may be gone by now.
+    third = tiny_models.classifier(tmp_path / "third", seed=3)
+    shutil.rmtree(other)
+    reclassify(scored_folder, str(third), "hate", None, allow_pickle=False)
 
 
 def test_a_folder_without_texts_says_what_to_run(tmp_path: Path) -> None:
