@@ -169,12 +169,19 @@ class TransformersLM(HFLM):
             texts |= {place: drawn[asked] for place, asked in sampled.items()}
         return [texts[place] for place in range(len(requests))]
 
-    def continuer(self, prompts: Tensor, owners: Tensor) -> Callable[[Tensor | None], Tensor]:
-        """A function that gives the logits [N, V] of the next token, called with the tokens [N] drawn last.
+    def prompt_parts(self, ids: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """A prompt's tokens as the part that is read at once, by all who share it, and the rest, one after the other.
+
+        How a prompt is parted must depend on nothing but itself: tokens read together round otherwise.
+        """
+        raise NotImplementedError
+
+    def continuer(self, firsts: Tensor, owners: Tensor) -> Callable[[Tensor], Tensor]:
+        """A function of the token [N] that comes next in each row, which gives the logits [N, V] of the one after it.
 
         Args:
-            prompts: [P, L], token ids of prompts of one length.
-            owners: [N], the prompt that each row continues; rows of one prompt share the pass over it.
+            firsts: [P, L], first parts of prompts, all of one length, which may be 0.
+            owners: [N], the first part that each row goes on with; rows of one prompt share the pass over it.
         """
         raise NotImplementedError(f"hf-{self.family} draws no continuations token by token")
 

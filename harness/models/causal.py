@@ -15,6 +15,9 @@ from tqdm import tqdm
 from harness.data.families import Family
 from harness.models.base import TransformersLM, require_finite
 
+# Prompts are read at once as far as a multiple of this: longer steps make fewer batches that read more one by one.
+PROMPT_STEP = 4
+
 _Tokenised = tuple[Any, list[int], list[int]]
 
 
@@ -57,23 +60,27 @@ class CausalLM(TransformersLM):
         require_finite(requests, answers)
         return answers
 
-    def continuer(self, prompts: Tensor, owners: Tensor) -> Callable[[Tensor | None], Tensor]:
+    def prompt_parts(self, ids: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """See `TransformersLM.prompt_parts`: prompts of nearly one length get first parts of exactly one."""
+        cut = (len(ids) - 1) // PROMPT_STEP * PROMPT_STEP
+        return ids[:cut], ids[cut:]
+
+    def continuer(self, firsts: Tensor, owners: Tensor) -> Callable[[Tensor], Tensor]:
         """See `TransformersLM.continuer`; a model without a cache of keys and values reads the whole text each time."""
         cache: Any = None
-        if prompts.shape[1] > 1:
-            read = self.whole_model.base_model(prompts[:, :-1], use_cache=True)
+        if firsts.shape[1]:
+            read = self.whole_model.base_model(firsts, use_cache=True)
             cache = getattr(read, "past_key_values", None)
             if hasattr(cache, "batch_select_indices"):
                 cache.batch_select_indices(owners)
             else:
                 cache = None
-        text = prompts[owners] if cache is None else prompts[owners, -1:]
+        text = firsts[owners]
 
-        def logits_after(drawn: Tensor | None) -> Tensor:
+        def logits_after(token: Tensor) -> Tensor:
             nonlocal cache, text
-            if drawn is not None:
-                text = torch.cat([text, drawn[:, None]], dim=1) if cache is None else drawn[:, None]
-            output = self._model(text, past_key_values=cache, use_cache=True)
+            text = torch.cat([text, token[:, None]], dim=1)
+            output = self._model(text if cache is None else token[:, None], past_key_values=cache, use_cache=True)
             cache = getattr(output, "past_key_values", None)
             last: Tensor = output.logits[:, -1]
             return last

@@ -100,7 +100,7 @@ class _Continuation:
         if self.sampling is None:
             return int(log_p.argmax())
         seed = torch.tensor([self.seed], device=log_p.device)
-        return int(draw(log_p[None], seed, len(self.tokens), self.sampling))
+        return int(draw(log_p[None], seed, torch.full_like(seed, len(self.tokens)), self.sampling))
 
     def row(self, mask: int) -> list[int]:
         return [*self.before, *self.tokens, *[mask] * (self.room - len(self.tokens)), *self.after]

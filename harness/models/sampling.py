@@ -28,8 +28,8 @@ GPU_TOKENS = 1 << 14
 # With fewer rows a matrix product takes another path and rounds otherwise (measured: below four on a CPU), so that a
 # prompt's text could depend on what else is asked; a batch is filled up to this.
 FEWEST_ROWS = 8
-# A nucleus is looked for among this many likeliest tokens first; sorting all of a vocabulary takes far longer.
-CANDIDATES = 1024
+# A nucleus is looked for among so many likeliest tokens, then among more; sorting a vocabulary takes far longer.
+CANDIDATES = (256, 2048)
 
 _MASK_64 = (1 << 64) - 1
 
@@ -106,36 +106,46 @@ def seed_of(prompt: str, repeat: int) -> int:
     return int(struct.unpack("<q", digest[:8])[0])
 
 
-def draw(logits: Tensor, seeds: Tensor, step: int, sampling: Sampling) -> Tensor:
-    """Draw a token a row: logits [N, V], seeds [N] (int64) and how many tokens were drawn before -> token ids [N].
+def draw(logits: Tensor, seeds: Tensor, steps: Tensor, sampling: Sampling) -> Tensor:
+    """Draw a token a row: logits [N, V], seeds and how many tokens were drawn before [N] (int64) -> token ids [N].
 
     The nucleus is the smallest set of likeliest tokens that holds `top_p` of the probability (Holtzman et al. 2020).
     """
-    logprobs = (logits.float() / sampling.temperature).log_softmax(-1)
-    values, tokens = logprobs.topk(min(sampling.top_k or CANDIDATES, logprobs.shape[1]))
+    scaled = logits.float() / sampling.temperature
+    vocabulary = scaled.shape[1]
     if sampling.top_k:
-        return _drawn(values.log_softmax(-1), tokens, seeds, step, sampling.top_p)
-    drawn = _drawn(values, tokens, seeds, step, sampling.top_p)
-    if bool((wider := values.exp().sum(-1) < sampling.top_p).any()):
-        values, tokens = logprobs[wider].sort(descending=True)
-        drawn[wider] = _drawn(values, tokens, seeds[wider], step, sampling.top_p)
+        values, tokens = scaled.topk(min(sampling.top_k, vocabulary))
+        return _drawn(values.log_softmax(-1), tokens, seeds, steps, sampling.top_p)
+    total = scaled.logsumexp(-1, keepdim=True)
+    drawn = torch.empty_like(seeds)
+    rows = torch.arange(len(scaled), device=scaled.device)
+    for most in (*(few for few in CANDIDATES if few < vocabulary), vocabulary):
+        values, tokens = scaled[rows].topk(most)
+        logprobs = values - total[rows]
+        found = (
+            logprobs.exp().sum(-1) >= sampling.top_p if most < vocabulary else torch.ones_like(rows, dtype=torch.bool)
+        )
+        held = rows[found]
+        drawn[held] = _drawn(logprobs[found], tokens[found], seeds[held], steps[held], sampling.top_p)
+        rows = rows[~found]
+        if not len(rows):
+            break
     return drawn
 
 
-def _drawn(values: Tensor, tokens: Tensor, seeds: Tensor, step: int, top_p: float) -> Tensor:
-    """One of the tokens [N, C], likeliest first, with log-probabilities `values`, out of the nucleus."""
-    probabilities = values.exp()
+def _drawn(logprobs: Tensor, tokens: Tensor, seeds: Tensor, steps: Tensor, top_p: float) -> Tensor:
+    """One of the tokens [N, C], likeliest first, out of the nucleus."""
+    probabilities = logprobs.exp()
     outside = probabilities.cumsum(-1) - probabilities >= top_p
-    noise = gumbel(seeds[:, None], step, tokens)
-    best = (values.double() + noise).masked_fill(outside, -torch.inf).argmax(-1, keepdim=True)
+    noise = gumbel(seeds[:, None], steps[:, None], tokens)
+    best = (logprobs.double() + noise).masked_fill(outside, -torch.inf).argmax(-1, keepdim=True)
     return tokens.gather(1, best).squeeze(1)
 
 
-def gumbel(seeds: Tensor, step: int, tokens: Tensor) -> Tensor:
+def gumbel(seeds: Tensor, steps: Tensor, tokens: Tensor) -> Tensor:
     """Gumbel noise (float64) that depends on seed, step and token id only; the int64 tensors broadcast."""
-    bits = _mixed(
-        _mixed(seeds + _signed((step + 1) * 0x9E3779B97F4A7C15 & _MASK_64)) + tokens * _signed(0xD1B54A32D192ED03)
-    )
+    at_step = _mixed(seeds + (steps + 1) * _signed(0x9E3779B97F4A7C15))
+    bits = _mixed(at_step + tokens * _signed(0xD1B54A32D192ED03))
     uniform = (_shifted(bits, 11).double() + 0.5) * 2.0**-53
     return -(-uniform.log()).log()
 
@@ -162,17 +172,17 @@ def continuations(lm: TransformersLM, asked: Sequence[Asked], disable_tqdm: bool
     texts: dict[Asked, str] = {}
     with tqdm(total=len(distinct), disable=disable_tqdm or lm.rank != 0, desc="Continuations") as bar:
         for batch in _batches(lm, distinct):
-            for one, tokens in zip(batch, _continued(lm, batch).tolist(), strict=True):
+            for one, tokens in zip(batch, _continued(lm, batch), strict=True):
                 texts[one] = one.sampling.text(lm.tok_decode(_until_end(lm, tokens)))
             bar.update(len(batch))
     return texts
 
 
 def _batches(lm: TransformersLM, asked: Sequence[Asked]) -> Iterator[list[Asked]]:
-    """Batches of one length in tokens, so that nothing is padded; a prompt's continuations stand together."""
+    """Batches whose first parts are of one length, so that nothing is padded; a prompt's continuations together."""
     alike: defaultdict[tuple[int, Sampling], list[Asked]] = defaultdict(list)
     for one in asked:
-        alike[len(one.ids), one.sampling].append(one)
+        alike[len(lm.prompt_parts(one.ids)[0]), one.sampling].append(one)
     for (length, sampling), members in sorted(alike.items(), key=lambda item: -item[0][0]):
         members.sort(key=lambda one: (one.prompt, one.repeat))
         rows = CPU_ROWS if lm.device.type == "cpu" else max(1, GPU_TOKENS // (length + sampling.max_new_tokens))
@@ -182,27 +192,38 @@ def _batches(lm: TransformersLM, asked: Sequence[Asked]) -> Iterator[list[Asked]
 
 
 @torch.inference_mode()
-def _continued(lm: TransformersLM, batch: Sequence[Asked]) -> Tensor:
-    """The new tokens [N, T] of a batch; what follows a row's end token is of no meaning."""
+def _continued(lm: TransformersLM, batch: Sequence[Asked]) -> list[list[int]]:
+    """The new tokens of each row of a batch; what follows an end token is of no meaning.
+
+    Rows take in what is left of their prompts token by token, so that one may draw while another still reads.
+    """
     sampling = batch[0].sampling
-    place = {ids: number for number, ids in enumerate(dict.fromkeys(one.ids for one in batch))}
-    prompts = [*place, *[batch[-1].ids] * (FEWEST_ROWS - len(place))]
     rows = [*batch, *[batch[-1]] * (FEWEST_ROWS - len(batch))]
-    step_of = lm.continuer(
-        torch.tensor(prompts, device=lm.device), torch.tensor([place[one.ids] for one in rows], device=lm.device)
-    )
+    parts = [lm.prompt_parts(one.ids) for one in rows]
+    place = {first: number for number, first in enumerate(dict.fromkeys(first for first, _ in parts))}
+    firsts = [*place, *[parts[-1][0]] * (FEWEST_ROWS - len(place))]
+    owners = torch.tensor([place[first] for first, _ in parts], device=lm.device)
+    logits_after = lm.continuer(torch.tensor(firsts, dtype=torch.long, device=lm.device), owners)
+    read = torch.tensor([len(rest) for _, rest in parts], device=lm.device)
+    longest = int(read.max())
+    given = torch.tensor([[*rest, *rest[-1:] * (longest - len(rest))] for _, rest in parts], device=lm.device)
     seeds = torch.tensor([seed_of(one.prompt, one.repeat) for one in rows], device=lm.device)
     ends = torch.tensor(lm.end_token_ids, device=lm.device)
     ended = torch.zeros(len(rows), dtype=torch.bool, device=lm.device)
-    drawn: list[Tensor] = []
-    for step in range(sampling.max_new_tokens):
-        logits = step_of(drawn[-1] if drawn else None)
+    token, drawn = given[:, 0], []
+    for step in range(longest - 1 + sampling.max_new_tokens):
+        before = step + 1 - read
         # Rows of the embedding matrix beyond the tokenizer's vocabulary are no tokens.
-        drawn.append(draw(logits[:, : len(lm.tokenizer)], seeds, step, sampling))
-        ended |= torch.isin(drawn[-1], ends)
+        drawn.append(draw(logits_after(token)[:, : len(lm.tokenizer)], seeds, before, sampling))
+        token = torch.where(before < 0, given[:, min(step + 1, longest - 1)], drawn[-1])
+        ended |= (before >= 0) & (torch.isin(token, ends) | (before >= sampling.max_new_tokens - 1))
         if bool(ended.all()):
             break
-    return torch.stack(drawn, dim=1)[: len(batch)].cpu()
+    texts = torch.stack(drawn, dim=1).tolist()
+    starts = (read - 1).tolist()
+    return [
+        row[start : start + sampling.max_new_tokens] for row, start in zip(texts[: len(batch)], starts, strict=False)
+    ]
 
 
 def _until_end(lm: TransformersLM, tokens: Sequence[int]) -> list[int]:

@@ -104,19 +104,23 @@ class Seq2SeqLM(TransformersLM):
             "measured by the LMS of stereoset or stereoset_prompt"
         )
 
-    def continuer(self, prompts: Tensor, owners: Tensor) -> Callable[[Tensor | None], Tensor]:
+    def prompt_parts(self, ids: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """See `TransformersLM.prompt_parts`: the encoder reads all of the prompt, the decoder its start token."""
+        return ids, (self._decoder_start,)
+
+    def continuer(self, firsts: Tensor, owners: Tensor) -> Callable[[Tensor], Tensor]:
         """See `TransformersLM.continuer`; what is shared is the encoder's pass."""
-        encoder_outputs = self._model.get_encoder()(input_ids=prompts)
+        encoder_outputs = self._model.get_encoder()(input_ids=firsts)
         encoder_outputs.last_hidden_state = encoder_outputs.last_hidden_state[owners]
-        text = torch.full_like(owners, self._decoder_start)[:, None]
         cache = None
 
-        def logits_after(drawn: Tensor | None) -> Tensor:
-            nonlocal cache, text
-            if drawn is not None:
-                text = drawn[:, None]
+        def logits_after(token: Tensor) -> Tensor:
+            nonlocal cache
             output = self._model(
-                encoder_outputs=encoder_outputs, decoder_input_ids=text, past_key_values=cache, use_cache=True
+                encoder_outputs=encoder_outputs,
+                decoder_input_ids=token[:, None],
+                past_key_values=cache,
+                use_cache=True,
             )
             cache = output.past_key_values
             last: Tensor = output.logits[:, -1]

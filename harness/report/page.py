@@ -91,7 +91,7 @@ def page_html(report: Report, plot: str) -> str:
         ),
         element("p", f"Stereoscope report \N{MIDDLE DOT} {models}", class_="subtitle"),
         element("div", *(element("p", text) for text in report.verdict.split("\n\n")), class_="verdict"),
-        _figure(plot),
+        *([_figure(plot)] if any(index.stereoset_task() or index.crows_task(stage) for stage in report.stages) else []),
         *_models(report, index),
         element("h2", "What these numbers cannot tell"),
         element("div", bullets(LIMITS), class_="card"),

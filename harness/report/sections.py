@@ -47,7 +47,10 @@ def _how_scored(stage: Stage) -> str:
 
 def before_and_after(index: Index, stages: Sequence[Stage]) -> Html:
     """The headline measures of one model at its base and steps, and the change at the last step."""
-    return stage_table(index, stages, _measures(index, stages))
+    measures = _measures(index, stages)
+    if not measures:
+        return element("p", "Nothing but generated texts was scored.", class_="note")
+    return stage_table(index, stages, measures)
 
 
 def stage_table(index: Index, stages: Sequence[Stage], measures: Sequence[tuple[str, str]]) -> Html:
@@ -244,9 +247,9 @@ def part_table(entries: Sequence[Entry], kind: str) -> Html:
         for entry in entries
     ]
     p = "p" if kind == "half" else "p (Holm)"
-    return table(
-        [kind, "items", "clusters", "base", "last step", "change (95%)", p, "flags"], lines, text_columns=(0, 7)
-    )
+    now = "base" if any(entry.stage == "base" for entry in entries) else "last step"
+    before = NOTHING if now == "base" else "base"
+    return table([kind, "items", "clusters", before, now, "change (95%)", p, "flags"], lines, text_columns=(0, 7))
 
 
 def _is_half(entry: Entry) -> bool:

@@ -99,7 +99,7 @@ def slow_text(lm: Any, prompt: str, repeat: int, wanted: Sampling) -> str:
 
 @pytest.mark.parametrize("seed", [0, 1, -(2**63), 2**63 - 1, -12345])
 def test_noise_is_that_of_the_slow_twin(seed: int) -> None:
-    found = gumbel(torch.tensor([[seed]]), 3, torch.tensor([[0, 1, 49151]]))
+    found = gumbel(torch.tensor([[seed]]), torch.tensor([[3]]), torch.tensor([[0, 1, 49151]]))
     assert found[0].tolist() == pytest.approx([slow_noise(seed, 3, token) for token in (0, 1, 49151)], abs=1e-12)
 
 
@@ -116,17 +116,18 @@ def test_noise_is_that_of_the_slow_twin(seed: int) -> None:
 )
 def test_a_draw_is_that_of_the_slow_twin(wanted: Sampling, monkeypatch: pytest.MonkeyPatch) -> None:
     # Fewer candidates than most nuclei need, so that both ways are taken.
-    monkeypatch.setattr(sampling, "CANDIDATES", 32)
+    monkeypatch.setattr(sampling, "CANDIDATES", (8, 32))
     logits = torch.randn(60, 300, generator=torch.Generator().manual_seed(0)) * torch.linspace(0.1, 6, 60)[:, None]
     seeds = torch.arange(60) * 7919 - 3
     slow = [slow_draw(row, int(seed), 2, wanted) for row, seed in zip(logits.tolist(), seeds, strict=True)]
-    assert draw(logits, seeds, 2, wanted).tolist() == slow
+    assert draw(logits, seeds, torch.full_like(seeds, 2), wanted).tolist() == slow
 
 
 def test_tokens_are_drawn_as_often_as_they_are_probable() -> None:
     probabilities = torch.tensor([0.4, 0.25, 0.15, 0.12, 0.08])
     n = 20_000
-    found = draw(probabilities.log().expand(n, -1), torch.arange(n), 0, PLAIN._replace(top_p=0.75))
+    seeds = torch.arange(n)
+    found = draw(probabilities.log().expand(n, -1), seeds, torch.zeros_like(seeds), PLAIN._replace(top_p=0.75))
     counts = Counter(found.tolist())
     assert set(counts) == {0, 1, 2}
     for token, probability in enumerate((0.5, 0.3125, 0.1875)):
