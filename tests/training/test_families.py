@@ -15,9 +15,10 @@ from safetensors.torch import load_file
 
 from harness.data.families import family_of
 from harness.data.tokens import load_tokenizer
+from harness.models.positions import window
 from training import families
 from training.config import PairArguments, TrainingArguments
-from training.families import load_model, require_fitting, require_one_vocabulary, rows_of, window, with_adapter
+from training.families import load_model, require_fitting, require_one_vocabulary, rows_of, with_adapter
 
 Tiny = Callable[..., Path]
 
