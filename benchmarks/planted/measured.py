@@ -11,6 +11,7 @@ from harness.metrics.benchmarks import BENCHMARKS
 from harness.metrics.statistics import bootstrap
 from harness.models.any import load_lm
 from harness.report.formatting import task_name
+from harness.results import find_scored
 from planted.expected import Expected
 
 METRIC_NAMES = {
@@ -52,12 +53,12 @@ def scores_of(
 ) -> dict[tuple[str, str], Scored]:
     """Score a model folder through lm-eval, results into `folder`; all metrics that have an interval, by task."""
     lm = load_lm(str(pretrained), device="cpu", **({} if peft is None else {"peft": str(peft)}))
-    results = score(lm, tasks, folder, model=pretrained.name, metadata={"data_dir": str(data_dir)})
-    assert results is not None
+    score(lm, tasks, folder, model=pretrained.name, metadata={"data_dir": str(data_dir)})
+    (scored,) = find_scored(folder)
     found = {}
     for task in tasks:
         benchmark = BENCHMARKS[task]
-        records = [benchmark.record(sample) for sample in results["samples"][task]]
+        records = [benchmark.record(sample) for sample in scored.samples(task)]
         values = benchmark.metrics(records)
         for metric, interval in bootstrap(benchmark.table(records), benchmark.combine).items():
             value = values[metric]
