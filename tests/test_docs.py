@@ -1,0 +1,123 @@
+"""Every command of the pages in docs/ is one that the programs take: parsed by their own parsers, files in place."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+NOT_OURS = {"cd", "export", "git", "ip", "pip", "python3", "ray", "sbatch", "srun", "ssh", "unset"}
+ASSIGNMENT = re.compile(r"[A-Z][A-Z0-9_]*=")
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """The words of each command in the page's fenced blocks, and of each whole one between back-ticks."""
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"^ *```(?:sh)?\n(.*?)^ *```", text, flags=re.DOTALL | re.MULTILINE)
+    lines = [line.strip() for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    inline = re.findall(r"(?<!`)`((?:[A-Z_]+=\S+ )*(?:python|stereoscope|make|accelerate) [^`]+)`(?!`)", text)
+    for line in [*lines, *(" ".join(one.split()) for one in inline)]:
+        words = shlex.split(line, comments=True)
+        while words and (ASSIGNMENT.match(words[0]) or words[0] == "!"):
+            words = words[1:]
+        if words and words[-1] == "...":
+            words = [*words[:-1], "VALUE"] if words[-2].startswith("--") else words[:-1]
+        if words:
+            yield words
+
+
+COMMANDS = [
+    pytest.param(words, id=f"{page.stem}: {' '.join(words)[:60]}") for page in PAGES for words in commands(page)
+]
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_command_is_one_that_its_program_takes(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    check(words)
+
+
+def check(words: list[str]) -> None:
+    program, arguments = words[0], words[1:]
+    if program == "stereoscope":
+        check_stereoscope(arguments)
+    elif program == "accelerate":
+        check_launch(arguments[1:])
+    elif program == "lm_eval":
+        check_eval(arguments)
+    elif program == "python":
+        check_module(arguments[1], arguments[2:]) if arguments[0] == "-m" else check_script(*arguments)
+    elif program == "make":
+        subprocess.run(["make", "--dry-run", *arguments], cwd=ROOT, check=True, capture_output=True)
+    else:
+        assert program in NOT_OURS, f"no program of ours, and none that the pages may name: {program}"
+
+
+def check_stereoscope(arguments: list[str]) -> None:
+    import typer
+
+    from harness.cli import app
+
+    name, *rest = arguments
+    if name == "eval":
+        check_eval(rest)
+        return
+    command = typer.main.get_command(app)
+    for word in [name, *rest[:1]] if name == "data" else [name]:
+        command = command.commands[word]  # type: ignore[attr-defined]
+    given = rest[1:] if name == "data" else rest
+    # A command that is only spoken of ("`stereoscope report`") comes without what it needs.
+    context = command.make_context(name, given, resilient_parsing=not given)
+    for word in given:
+        if word.startswith("experiments/") and word != "experiments/NAME.yaml":
+            assert Path(word).is_file(), word
+    assert context.command is command
+
+
+def check_eval(arguments: list[str]) -> None:
+    from harness.eval_command import _parser
+    from harness.task_files import select
+
+    parsed = _parser().parse_args(["run", *arguments])
+    if parsed.tasks:
+        names = parsed.tasks if isinstance(parsed.tasks, list) else [parsed.tasks]
+        select([name for given in names for name in given.split(",")], {})
+
+
+def check_launch(arguments: list[str]) -> None:
+    if not arguments:
+        return
+    from accelerate.commands.launch import launch_command_parser
+
+    parsed = launch_command_parser().parse_args(arguments)
+    if parsed.config_file and not parsed.config_file.startswith("$"):
+        assert Path(parsed.config_file).is_file(), parsed.config_file
+    assert parsed.module, "launches no module of ours"
+    check_module(parsed.training_script, parsed.training_script_args)
+
+
+def check_module(module: str, arguments: list[str]) -> None:
+    if module == "harness":
+        check_stereoscope(arguments)
+    elif module == "training":
+        from training.config import _parser
+
+        known: argparse.ArgumentParser = _parser()
+        required = [] if "--model_name_or_path" in arguments else ["--model_name_or_path", "MODEL"]
+        known.parse_args(arguments + required)
+    else:
+        assert (ROOT / f"{module.replace('.', '/')}.py").is_file(), module
+
+
+def check_script(script: str, *arguments: str) -> None:
+    told = subprocess.run([sys.executable, script, "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for flag in (word for word in arguments if word.startswith("--")):
+        assert flag in told.stdout, f"{script} has no {flag}"
