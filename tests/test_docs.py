@@ -15,6 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 NOT_OURS = {"cd", "export", "git", "ip", "pip", "python3", "ray", "sbatch", "srun", "ssh", "unset"}
+pytestmark = pytest.mark.slow
 ASSIGNMENT = re.compile(r"[A-Z][A-Z0-9_]*=")
 
 
