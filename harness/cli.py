@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from harness.data.fetch import app as data_app
+
+if TYPE_CHECKING:
+    from harness.stage import Executor
 
 app = typer.Typer(
     name="stereoscope",
@@ -40,11 +43,19 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print each model's memory and every command, run none.")
     ] = False,
+    executor: Annotated[
+        Literal["local", "ray"], typer.Option(help="Where stages run: here one by one, or on a Ray cluster.")
+    ] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="HOST:PORT of the Ray cluster's head; default: the one this machine is part of.")
+    ] = None,
 ) -> None:
     """Score the base, fine-tune, score every checkpoint, report. Finished stages are skipped, so it can be killed."""
     from harness.experiment import run as run_experiment
 
-    report = run_experiment(experiment, output_dir, dry_run)
+    if address is not None and executor != "ray":
+        raise typer.BadParameter("--address names a Ray cluster: give --executor ray with it")
+    report = run_experiment(experiment, output_dir, dry_run, _ray(address) if executor == "ray" else None)
     if not dry_run:
         _show(report)
 
@@ -101,6 +112,14 @@ def model(
     from harness.models.smollm2 import write_smollm2
 
     write_smollm2(folder)
+
+
+def _ray(address: str | None) -> Executor:
+    try:
+        from harness.ray_executor import RayExecutor
+    except ModuleNotFoundError as error:
+        raise RuntimeError("--executor ray needs Ray: pip install 'lm-stereoscope[ray]'") from error
+    return RayExecutor(address)
 
 
 def _show(folder: Path) -> None:

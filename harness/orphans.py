@@ -11,15 +11,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 PARENT_VARIABLE = "STEREOSCOPE_RUN"
-_LOCK, _STAGE_LOCK = ".lock", ".stage.lock"
+_LOCK, _STAGE_LOCK = ".lock", ".stage*.lock"
 
 
 def exit_with_run() -> None:
-    """In a stage: leave at once when the run that started it is gone, and hold the stage lock until then."""
+    """In a stage: leave at once when the process that started it is gone, and hold the stage's lock until then."""
     if not (value := os.environ.get(PARENT_VARIABLE)):
         return
-    parent, folder = value.split(":", 1)
-    handle = (Path(folder) / _STAGE_LOCK).open("a")
+    parent, lock = value.split(":", 1)
+    # On NFS a file that is not open for reading cannot be locked together with others.
+    handle = Path(lock).open("a+")  # noqa: SIM115 - open as long as this process lives
     fcntl.flock(handle, fcntl.LOCK_SH)
 
     def watch() -> None:
@@ -32,34 +33,51 @@ def exit_with_run() -> None:
 
 
 @contextmanager
-def only_run(folder: Path) -> Iterator[dict[str, str]]:
-    """In a run: hold `folder` alone; yields the variables that its stages need in their environment.
+def only_run(folder: Path) -> Iterator[None]:
+    """In a run: hold `folder` alone.
 
     Raises:
         RuntimeError: another run works in the folder, or a stage of one that was killed does not end.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / _LOCK).open("a") as lock, (folder / _STAGE_LOCK).open("a") as stage_lock:
+    with (folder / _LOCK).open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise RuntimeError(f"{folder}: another `stereoscope run` is at work here; wait for it or stop it") from None
-        _wait_for_stages(folder, stage_lock.fileno())
-        yield {PARENT_VARIABLE: f"{os.getpid()}:{folder.resolve()}"}
+        for stage_lock in sorted(folder.glob(_STAGE_LOCK)):
+            _wait_for_stage(stage_lock)
+        yield
 
 
-def _wait_for_stages(folder: Path, handle: int, seconds: float = 20) -> None:
+def stage_environment(folder: Path, stage: str = "") -> dict[str, str]:
+    """In the process that starts a stage: the variables that make the stage's processes end with this one.
+
+    Args:
+        stage: its name, where several stages of a run are at work at once: each has a lock of its own then.
+
+    Raises:
+        RuntimeError: an earlier attempt at the stage, whose starter was killed, does not end.
+    """
+    lock = folder.resolve() / _STAGE_LOCK.replace("*", f".{stage}" if stage else "")
+    _wait_for_stage(lock)
+    return {PARENT_VARIABLE: f"{os.getpid()}:{lock}"}
+
+
+def _wait_for_stage(lock: Path, seconds: float = 20) -> None:
     deadline = time.monotonic() + seconds
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"{folder}: a stage of an earlier run is still at work; stop it first") from None
-            time.sleep(0.2)
-        else:
-            fcntl.flock(handle, fcntl.LOCK_UN)
-            return
+    with lock.open("a") as handle:
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise RuntimeError(
+                        f"{lock.parent}: a stage of an earlier run is still at work; stop it first"
+                    ) from None
+                time.sleep(0.2)
+            else:
+                return
 
 
 def _alive(pid: int) -> bool:
