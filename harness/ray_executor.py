@@ -213,10 +213,11 @@ class _Fleet:
 
     def _stop(self) -> None:
         """The run was told to stop, and tells its stages: they have time to write what they have."""
+        ends = [stream.completed() for stream in self.running]
         for stream in self.running:
             ray.cancel(stream)
-        if self.running:
-            ray.wait(list(self.running), num_returns=len(self.running), timeout=SECONDS_TO_STOP + 5)
+        if ends:
+            ray.wait(ends, num_returns=len(ends), timeout=SECONDS_TO_STOP + 5)
 
 
 def _order(stage: Stage, folder: Path, token: str) -> Order:
