@@ -183,8 +183,10 @@ def test_a_stage_that_no_node_has_room_for_is_refused_before_anything_starts(
 
 
 def test_stopping_the_run_lets_its_stages_save_what_they_have(executor: RayExecutor, tmp_path: Path) -> None:
-    code = "import signal; signal.signal(signal.SIGTERM, lambda *_: (time.sleep(1), (folder / 'saved').touch(), sys.exit(1)))\n"
-    code += "(folder / 'ready').touch()\ntime.sleep(60)"
+    save = "(time.sleep(1), (folder / 'saved').touch(), sys.exit(1))"
+    code = (
+        f"import signal; signal.signal(signal.SIGTERM, lambda *_: {save})\n(folder / 'ready').touch()\ntime.sleep(60)"
+    )
 
     def interrupt() -> None:
         wait_for(tmp_path, "ready")
