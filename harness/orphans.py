@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -23,10 +24,27 @@ def exit_with_run() -> None:
     fcntl.flock(handle, fcntl.LOCK_SH)
 
     def watch() -> None:
-        while _alive(int(parent)):
+        while process_state(int(parent)) is not None:
             time.sleep(0.5)
         handle.flush()
         os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def stop_with_launcher() -> None:
+    """In a process that `accelerate launch` or torchrun started: when the launcher is gone, take it for SIGTERM.
+
+    With one process, `accelerate launch` does not pass a signal on.
+    """
+    if not os.environ.keys() & {"ACCELERATE_MIXED_PRECISION", "TORCHELASTIC_RUN_ID"}:
+        return
+    launcher = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == launcher:
+            time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()
 
@@ -62,13 +80,17 @@ def _wait_for_stages(folder: Path, handle: int, seconds: float = 20) -> None:
             return
 
 
-def _alive(pid: int) -> bool:
+def process_state(pid: int) -> str | None:
+    """The letter of a process's state, as in `ps` (R, S, D, T, ...); None if it is gone, "?" if it cannot be known."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
-        return False
+        return None
     except PermissionError:
-        return True
-    status = Path(f"/proc/{pid}/stat")
-    # A killed process whose parent has not asked for its exit code still answers: it is a zombie, state Z.
-    return not status.is_file() or status.read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+        return "?"
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+    except OSError:
+        return "?"
+    # A killed process whose parent has not asked for its exit code still answers: it is a zombie.
+    return None if state in "ZX" else state
