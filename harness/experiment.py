@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import shlex
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +20,7 @@ from harness.data.families import read_config
 from harness.data.sources import SOURCES, Name, find
 from harness.experiment_file import Experiment, ModelEntry, load
 from harness.files import atomic_write
+from harness.launching import launch, sigterm_raises
 from harness.metrics.benchmarks import BENCHMARKS, HELD_OUT_OF
 from harness.orphans import only_run
 from harness.preflight import check
@@ -33,18 +32,22 @@ from harness.weights import weights_sha256
 log = logging.getLogger(__name__)
 
 EXPERIMENT_FILE = "experiment.json"
-MAY_CHANGE = ("tasks", "scoring", "halves")
+MAY_CHANGE = ("tasks", "scoring", "halves", "restarts")
 """Parts of an experiment that a run may be continued with after a change: scores carry their own digests."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One step of an experiment: a command to launch, and whether its outcome is there already."""
+    """One step of an experiment: a command to launch, and whether its outcome is there already.
+
+    `progress` is any value that changes when a stage that failed would go on from further than before.
+    """
 
     name: str
     command: tuple[str, ...]
     finished: Callable[[], bool]
     prepare: Callable[[], None]
+    progress: Callable[[], object]
 
 
 def run(path: Path, output_dir: Path | None = None, dry_run: bool = False) -> Path:
@@ -71,10 +74,10 @@ def run(path: Path, output_dir: Path | None = None, dry_run: bool = False) -> Pa
         print(f"[{len(stages) + 1}/{len(stages) + 1}] report: stereoscope report {folder}")
         return folder / "report"
     check(experiment, lambda model: read_config({"pretrained": model.pretrained, "revision": model.revision}))
-    with only_run(folder) as environment:
+    with sigterm_raises(), only_run(folder) as environment:
         _claim(folder, experiment)
         for number, stage in enumerate(stages, start=1):
-            _launch(f"[{number}/{len(stages) + 1}] {stage.name}", stage, environment)
+            _launch(f"[{number}/{len(stages) + 1}] {stage.name}", stage, environment, experiment.restarts)
         from harness.report.build import build_report
 
         report = build_report([folder], folder / "report", halves=experiment.halves)
@@ -186,7 +189,7 @@ def _score_stage(
         write_job(file, job)
 
     command = (*_launcher(experiment.scoring.accelerate_config), "-m", "harness", "score", str(file))
-    return Stage(name, command, lambda: bool(targets()) and not pending(), prepare)
+    return Stage(name, command, lambda: bool(targets()) and not pending(), prepare, lambda: len(pending()))
 
 
 def _train_stage(experiment: Experiment, model: ModelEntry, home: Path) -> Stage:
@@ -208,8 +211,12 @@ def _train_stage(experiment: Experiment, model: ModelEntry, home: Path) -> Stage
         folds = folds_of(experiment.training_of(model))
         return all((output / f"fold-{fold}" / "trained.json").is_file() for fold in folds)
 
+    def progress() -> list[Path]:
+        return sorted(output.glob("fold-*/checkpoint-*/manifest.json")) + sorted(output.glob("fold-*/trained.json"))
+
     launcher = _launcher(experiment.accelerate_config_of(model))
-    return Stage(f"train {model.name}", (*launcher, "-m", "training", "--config", str(config)), finished, prepare)
+    command = (*launcher, "-m", "training", "--config", str(config))
+    return Stage(f"train {model.name}", command, finished, prepare, progress)
 
 
 def _launcher(accelerate_config: Path | None) -> tuple[str, ...]:
@@ -232,17 +239,17 @@ def _is_scored(target: JobTarget) -> bool:
     return any(one.inputs_sha256 == target.inputs_sha256 and one.is_judged for one in found)
 
 
-def _launch(title: str, stage: Stage, environment: dict[str, str]) -> None:
+def _launch(title: str, stage: Stage, environment: dict[str, str], restarts: int) -> None:
     if stage.finished():
         log.info("%s: finished earlier, skipped", title)
         return
     stage.prepare()
     log.info("%s: started", title)
     started = time.monotonic()
-    outcome = subprocess.run(stage.command, env={**os.environ, **environment}, check=False)
-    if outcome.returncode != 0 or not stage.finished():
+    code = launch(stage.command, environment, restarts, stage.progress)
+    if code != 0 or not stage.finished():
         raise RuntimeError(
-            f"{title}: failed with exit code {outcome.returncode} (its messages are above). Finished stages are kept: "
+            f"{title}: failed with exit code {code} (its messages are above). Finished stages are kept: "
             f"mend the cause and run the same command again. The stage alone: {shlex.join(stage.command)}"
         )
     log.info("%s: done in %s", title, _duration(time.monotonic() - started))

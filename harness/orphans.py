@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -62,11 +62,25 @@ def only_run(folder: Path) -> Iterator[dict[str, str]]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise RuntimeError(f"{folder}: another `stereoscope run` is at work here; wait for it or stop it") from None
-        _wait_for_stages(folder, stage_lock.fileno())
+        _wait_for(stage_lock.fileno(), folder, 20)
         yield {PARENT_VARIABLE: f"{os.getpid()}:{folder.resolve()}"}
 
 
-def _wait_for_stages(folder: Path, handle: int, seconds: float = 20) -> None:
+def wait_for_stages(environment: Mapping[str, str], seconds: float = 120) -> None:
+    """In a run: wait until no process of its stages is left; one may outlive its launcher to save a checkpoint.
+
+    Args:
+        environment: what `only_run` yielded.
+
+    Raises:
+        RuntimeError: one does not end.
+    """
+    folder = Path(environment[PARENT_VARIABLE].split(":", 1)[1])
+    with (folder / _STAGE_LOCK).open("a") as stage_lock:
+        _wait_for(stage_lock.fileno(), folder, seconds)
+
+
+def _wait_for(handle: int, folder: Path, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while True:
         try:
