@@ -3,7 +3,7 @@
     python benchmarks/kill_twenty_times.py FOLDER [--kills 20] [--seed 0]
 
 One line a kill: the moment, the stage at work, and whether report and checkpoints equal those of a run left alone.
-The report may differ in dates, durations and folder names, in nothing else.
+The report may differ in dates, durations and paths, in nothing else.
 """
 
 from __future__ import annotations
@@ -106,6 +106,7 @@ def finish(experiment: Path, out: Path) -> float:
 def kill(experiment: Path, out: Path, seconds: float) -> str:
     """Start a run and kill its process group after a while; the line on the stage that was at work."""
     log = out.with_suffix(".log")
+    log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w", encoding="utf-8") as file:
         process = subprocess.Popen(
             command(experiment, out), env=ENVIRONMENT, cwd=ROOT, stdout=file, stderr=file, start_new_session=True
@@ -120,13 +121,15 @@ def kill(experiment: Path, out: Path, seconds: float) -> str:
 def trials(folder: Path, kills: int, seed: int) -> list[Outcome]:
     """A run left alone, then `kills` that are killed once each at a random moment of its length and finished."""
     experiment = write_experiment(folder)
-    length = finish(experiment, folder / "alone")
-    report, expected = timeless(folder / "alone" / "report"), weights(folder / "alone")
+    # A report names its run by the folder's name, so all have one.
+    alone = folder / "alone" / "out"
+    length = finish(experiment, alone)
+    report, expected = timeless(alone / "report"), weights(alone)
     print(f"left alone: {length:.0f} s, {len(expected)} checkpoints")
     moments = random.Random(seed)
     found = []
     for number in range(kills):
-        out = folder / f"killed-{number}"
+        out = folder / f"killed-{number}" / "out"
         seconds = moments.uniform(0, length)
         stage = kill(experiment, out, seconds)
         finish(experiment, out)
@@ -135,7 +138,7 @@ def trials(folder: Path, kills: int, seed: int) -> list[Outcome]:
         print(f"{number + 1:2d}: killed after {seconds:4.1f} s, {stage}: same report {same}, same weights", end=" ")
         print(found[-1].same_weights, flush=True)
         if same and found[-1].same_weights:
-            shutil.rmtree(out)
+            shutil.rmtree(out.parent)
     return found
 
 
