@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -133,6 +134,8 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     # A line a stage from us; of the libraries, what they warn of.
     logging.getLogger("harness").setLevel(logging.INFO)
+    from harness.launching import Stopped
+
     try:
         app()
     except (ValueError, OSError, RuntimeError, FloatingPointError) as error:
@@ -142,6 +145,9 @@ def main() -> None:
     except KeyboardInterrupt:
         print("stereoscope: stopped; the same command goes on from the last finished stage", file=sys.stderr)
         sys.exit(130)
+    except Stopped:
+        print("stereoscope: stopped by SIGTERM; the same command goes on from what is saved", file=sys.stderr)
+        sys.exit(128 + signal.SIGTERM)
 
 
 if __name__ == "__main__":

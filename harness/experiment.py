@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import shlex
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +20,7 @@ from harness.data.families import read_config
 from harness.data.sources import SOURCES, Name, find
 from harness.experiment_file import Experiment, ModelEntry, Scoring, load
 from harness.files import atomic_write
+from harness.launching import launch, sigterm_raises
 from harness.metrics.benchmarks import BENCHMARKS, HELD_OUT_OF
 from harness.orphans import only_run, stage_environment
 from harness.preflight import check
@@ -34,7 +33,7 @@ from harness.weights import weights_sha256
 log = logging.getLogger(__name__)
 
 EXPERIMENT_FILE = "experiment.json"
-MAY_CHANGE = ("tasks", "scoring", "halves")
+MAY_CHANGE = ("tasks", "scoring", "halves", "restarts")
 """Parts of an experiment that a run may be continued with after a change: scores carry their own digests."""
 
 
@@ -46,11 +45,11 @@ class LocalExecutor:
         """All that are visible here."""
         return visible_gpus()
 
-    def run(self, stages: Sequence[Stage], folder: Path) -> None:
+    def run(self, stages: Sequence[Stage], folder: Path, restarts: int) -> None:
         """In the order given, up to the first that fails."""
         environment = stage_environment(folder)
         for title, stage in titled(stages):
-            _launch(title, stage, environment)
+            _launch(title, stage, environment, restarts)
 
 
 def run(path: Path, output_dir: Path | None = None, dry_run: bool = False, executor: Executor | None = None) -> Path:
@@ -80,9 +79,9 @@ def run(path: Path, output_dir: Path | None = None, dry_run: bool = False, execu
         print(f"[{len(stages) + 1}/{len(stages) + 1}] report: stereoscope report {folder}")
         return folder / "report"
     check(experiment, lambda model: read_config({"pretrained": model.pretrained, "revision": model.revision}))
-    with only_run(folder):
+    with sigterm_raises(), only_run(folder):
         _claim(folder, experiment)
-        executor.run(stages, folder)
+        executor.run(stages, folder, experiment.restarts)
         from harness.report.build import build_report
 
         report = build_report([folder], folder / "report", halves=experiment.halves)
@@ -208,7 +207,8 @@ def _score_stage(
 
     config = experiment.scoring.accelerate_config
     arguments = ("-m", "harness", "score", str(file))
-    return Stage(name, launcher(config, gpus), arguments, needs(config, gpus), finished, prepare)
+    wanted = needs(config, gpus)
+    return Stage(name, launcher(config, gpus), arguments, wanted, finished, prepare, lambda: len(pending()))
 
 
 def _train_stage(experiment: Experiment, model: ModelEntry, home: Path, gpus: int) -> Stage:
@@ -230,9 +230,13 @@ def _train_stage(experiment: Experiment, model: ModelEntry, home: Path, gpus: in
         folds = folds_of(experiment.training_of(model))
         return all((output / f"fold-{fold}" / "trained.json").is_file() for fold in folds)
 
+    def progress() -> list[Path]:
+        return sorted(output.glob("fold-*/checkpoint-*/manifest.json")) + sorted(output.glob("fold-*/trained.json"))
+
     shape = experiment.accelerate_config_of(model)
+    start, wanted = launcher(shape, gpus), needs(shape, gpus)
     arguments = ("-m", "training", "--config", str(config))
-    return Stage(f"train {model.name}", launcher(shape, gpus), arguments, needs(shape, gpus), finished, prepare)
+    return Stage(f"train {model.name}", start, arguments, wanted, finished, prepare, progress)
 
 
 def _model_args(experiment: Experiment, model: ModelEntry) -> dict[str, Any]:
@@ -248,17 +252,17 @@ def _is_scored(target: JobTarget) -> bool:
     return any(one.inputs_sha256 == target.inputs_sha256 and one.is_judged for one in found)
 
 
-def _launch(title: str, stage: Stage, environment: dict[str, str]) -> None:
+def _launch(title: str, stage: Stage, environment: dict[str, str], restarts: int) -> None:
     if stage.finished():
         log.info("%s: finished earlier, skipped", title)
         return
     stage.prepare()
     log.info("%s: started", title)
     started = time.monotonic()
-    outcome = subprocess.run(stage.command, env={**os.environ, **environment}, check=False)
-    if outcome.returncode != 0 or not stage.finished():
+    code = launch(stage.command, environment, restarts, stage.progress)
+    if code != 0 or not stage.finished():
         raise RuntimeError(
-            f"{title}: failed with exit code {outcome.returncode} (its messages are above). Finished stages are kept: "
+            f"{title}: failed with exit code {code} (its messages are above). Finished stages are kept: "
             f"mend the cause and run the same command again. The stage alone: {shlex.join(stage.command)}"
         )
     log.info("%s: done in %s", title, duration(time.monotonic() - started))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,10 +25,27 @@ def exit_with_run() -> None:
     fcntl.flock(handle, fcntl.LOCK_SH)
 
     def watch() -> None:
-        while _alive(int(parent)):
+        while process_state(int(parent)) is not None:
             time.sleep(0.5)
         handle.flush()
         os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def stop_with_launcher() -> None:
+    """In a process that `accelerate launch` or torchrun started: when the launcher is gone, take it for SIGTERM.
+
+    With one process, `accelerate launch` does not pass a signal on.
+    """
+    if not os.environ.keys() & {"ACCELERATE_MIXED_PRECISION", "TORCHELASTIC_RUN_ID"}:
+        return
+    launcher = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == launcher:
+            time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()
 
@@ -46,7 +64,7 @@ def only_run(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             raise RuntimeError(f"{folder}: another `stereoscope run` is at work here; wait for it or stop it") from None
         for stage_lock in sorted(folder.glob(_STAGE_LOCK)):
-            _wait_for_stage(stage_lock)
+            _wait_for(stage_lock, 20)
         yield
 
 
@@ -60,11 +78,23 @@ def stage_environment(folder: Path, stage: str = "") -> dict[str, str]:
         RuntimeError: an earlier attempt at the stage, whose starter was killed, does not end.
     """
     lock = folder.resolve() / _STAGE_LOCK.replace("*", f".{stage}" if stage else "")
-    _wait_for_stage(lock)
+    _wait_for(lock, 20)
     return {PARENT_VARIABLE: f"{os.getpid()}:{lock}"}
 
 
-def _wait_for_stage(lock: Path, seconds: float = 20) -> None:
+def wait_for_stages(environment: Mapping[str, str], seconds: float = 120) -> None:
+    """In that process: wait until none of the stage's is left; one may outlive its launcher to save a checkpoint.
+
+    Args:
+        environment: of `stage_environment`.
+
+    Raises:
+        RuntimeError: one does not end.
+    """
+    _wait_for(Path(environment[PARENT_VARIABLE].split(":", 1)[1]), seconds)
+
+
+def _wait_for(lock: Path, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     with lock.open("a") as handle:
         while True:
@@ -80,13 +110,17 @@ def _wait_for_stage(lock: Path, seconds: float = 20) -> None:
                 return
 
 
-def _alive(pid: int) -> bool:
+def process_state(pid: int) -> str | None:
+    """The letter of a process's state, as in `ps` (R, S, D, T, ...); None if it is gone, "?" if it cannot be known."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
-        return False
+        return None
     except PermissionError:
-        return True
-    status = Path(f"/proc/{pid}/stat")
-    # A killed process whose parent has not asked for its exit code still answers: it is a zombie, state Z.
-    return not status.is_file() or status.read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+        return "?"
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+    except OSError:
+        return "?"
+    # A killed process whose parent has not asked for its exit code still answers: it is a zombie.
+    return None if state in "ZX" else state

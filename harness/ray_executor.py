@@ -29,13 +29,14 @@ from ray.exceptions import (
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from harness.files import atomic_write
-from harness.ray_worker import SECONDS_TO_STOP, TOKEN_FILE, Ended, Order, Started, missing, run_stage
+from harness.launching import SECONDS_TO_SAVE
+from harness.ray_worker import TOKEN_FILE, Ended, Order, Started, missing, run_stage
 from harness.stage import Needs, Stage, duration, titled
 
 log = logging.getLogger(__name__)
 
 LOGS = "logs"
-ATTEMPTS = 4
+TIMES_LOST = 4
 STATUS_SECONDS = 60
 SHARED_FOLDER_SECONDS = 65
 """NFS may show a node a folder as it was a minute ago."""
@@ -46,11 +47,17 @@ TAIL_LINES = 20
 
 @dataclass(frozen=True)
 class _Running:
-    """A stage that Ray has; `since`, on the monotonic clock, when a node took it."""
+    """A stage that Ray has.
+
+    `lost` and `failed` count the attempts before; `progress` is how far these had come; `since` when, on the monotonic
+    clock, a node took it.
+    """
 
     title: str
     stage: Stage
-    attempt: int = 1
+    lost: int = 0
+    failed: int = 0
+    progress: object = None
     since: float | None = None
 
 
@@ -83,8 +90,8 @@ class RayExecutor:
         """One where the cluster has any: models are many, so each stage takes one and many run at once."""
         return int(any(node["Resources"].get("GPU") for node in _nodes()))
 
-    def run(self, stages: Sequence[Stage], folder: Path) -> None:
-        """All stages that are not finished; one that is lost with its machine starts again, on another one.
+    def run(self, stages: Sequence[Stage], folder: Path, restarts: int) -> None:
+        """All stages that are not finished; one that is lost with its machine starts again wherever there is room.
 
         Raises:
             ValueError: the machines do not share the folder, or none of them is large enough for a stage.
@@ -96,14 +103,14 @@ class RayExecutor:
         atomic_write(folder / TOKEN_FILE, token)
         _require_room(stages)
         _require_shared(_order(stages[0], folder, token))
-        _Fleet(stages, folder, token).run()
+        _Fleet(stages, folder, token, restarts).run()
 
 
 class _Fleet:
     """The stages of one run, by where they are."""
 
-    def __init__(self, stages: Sequence[Stage], folder: Path, token: str) -> None:
-        self.folder, self.token = folder, token
+    def __init__(self, stages: Sequence[Stage], folder: Path, token: str, restarts: int) -> None:
+        self.folder, self.token, self.restarts = folder, token, restarts
         self.total = len(stages)
         self.waiting = list(titled(stages))
         self.running: dict[Any, _Running] = {}
@@ -150,7 +157,8 @@ class _Fleet:
         options = {"num_cpus": stage.needs.cpus, "num_gpus": stage.needs.gpus, "num_returns": "streaming"}
         # Ray's own retries would be silent.
         task = ray.remote(max_retries=0, **options)(run_stage)
-        self.running[task.remote(_order(stage, self.folder, self.token))] = running
+        stream = task.remote(_order(stage, self.folder, self.token))
+        self.running[stream] = replace(running, progress=stage.progress(), since=None)
 
     def _hear(self, stream: Any, running: _Running) -> None:
         """Take in one message of a stage, or its end."""
@@ -169,27 +177,34 @@ class _Fleet:
                 self._ended(running, message)
 
     def _ended(self, running: _Running, message: Ended) -> None:
-        if message.exit_code == 0 and _finished(running.stage):
-            self.done.add(running.stage.name)
+        stage = running.stage
+        if message.exit_code == 0 and _finished(stage):
+            self.done.add(stage.name)
             log.info("%s: done in %s", running.title, duration(time.monotonic() - (running.since or 0)))
             return
-        file = _log_file(self.folder, running.stage)
+        what = f"failed with exit code {message.exit_code}"
+        if running.failed < self.restarts and stage.progress() != running.progress:
+            left = self.restarts - running.failed - 1
+            log.warning("%s: %s, but had come further: started again (%d left)", running.title, what, left)
+            self._submit(replace(running, failed=running.failed + 1))
+            return
+        file = _log_file(self.folder, stage)
         lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
         tail = "\n".join(f"    {line}" for line in lines[-TAIL_LINES:])
-        alone = shlex.join(running.stage.command)
-        what = f"failed with exit code {message.exit_code}. The end of {file}:\n{tail}\n  The stage alone: {alone}"
-        self._failed(running, what)
+        alone = shlex.join(stage.command)
+        self._failed(running, f"{what}. The end of {file}:\n{tail}\n  The stage alone: {alone}")
 
     def _lost(self, running: _Running, error: RayError) -> None:
         if _finished(running.stage, seconds=0):
             log.info("%s: lost with its machine, but done", running.title)
             self.done.add(running.stage.name)
-        elif running.attempt == ATTEMPTS:
+        elif running.lost + 1 == TIMES_LOST:
             reason = str(error).splitlines()[0]
-            self._failed(running, f"lost with its machine {ATTEMPTS} times, last: {reason}")
+            self._failed(running, f"lost with its machine {TIMES_LOST} times, last: {reason}")
         else:
-            log.warning("%s: lost with its machine, started again (%d of %d)", running.title, running.attempt, ATTEMPTS)
-            self._submit(replace(running, attempt=running.attempt + 1, since=None))
+            left = TIMES_LOST - running.lost - 1
+            log.warning("%s: lost with its machine, started again (%d left)", running.title, left)
+            self._submit(replace(running, lost=running.lost + 1))
 
     def _failed(self, running: _Running, what: str) -> None:
         self.failures.append(f"{running.title}: {what}")
@@ -217,7 +232,7 @@ class _Fleet:
         for stream in self.running:
             ray.cancel(stream)
         if ends:
-            ray.wait(ends, num_returns=len(ends), timeout=SECONDS_TO_STOP + 5)
+            ray.wait(ends, num_returns=len(ends), timeout=int(SECONDS_TO_SAVE) + 10)
 
 
 def _order(stage: Stage, folder: Path, token: str) -> Order:
@@ -260,7 +275,7 @@ def _require_room(stages: Sequence[Stage]) -> None:
         if not any(size.cpus >= stage.needs.cpus and size.gpus >= stage.needs.gpus for size in sizes):
             raise ValueError(
                 f"{stage.name} needs {stage.needs.cpus} CPUs and {stage.needs.gpus} GPUs of one node; the cluster's "
-                f"have {', '.join(f'{size.cpus} and {size.gpus}' for size in sizes)}. Take another accelerate_config"
+                f"have {', '.join(f'{size.cpus} and {size.gpus}' for size in sorted(sizes))}. Take another accelerate_config"
             )
 
 

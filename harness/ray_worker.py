@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.orphans import stage_environment
+from harness.launching import SECONDS_TO_SAVE
+from harness.orphans import stage_environment, wait_for_stages
 
-SECONDS_TO_STOP = 25
 TOKEN_FILE = ".token"
 
 
@@ -50,20 +50,19 @@ def run_stage(order: Order) -> Iterator[Started | Ended]:
     if problem := missing(order):
         raise RuntimeError(problem)
     yield Started(node_name())
-    variables = {**os.environ, **order.variables, **stage_environment(order.folder, order.name)}
+    own = stage_environment(order.folder, order.name)
+    shutdown = {"TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(SECONDS_TO_SAVE)}
     with order.log.open("ab") as output:
+        variables = {**shutdown, **os.environ, **order.variables, **own}
         process = subprocess.Popen(order.command, cwd=order.cwd, env=variables, stdout=output, stderr=output)
         try:
             # A blocking wait would not hear that the stage is cancelled.
             while process.poll() is None:
                 time.sleep(0.2)
         finally:
-            if process.poll() is None:
-                process.terminate()
-                try:
-                    process.wait(SECONDS_TO_STOP)
-                except subprocess.TimeoutExpired:
-                    process.kill()
+            process.terminate()
+            process.wait()
+            wait_for_stages(own)
     yield Ended(process.returncode)
 
 

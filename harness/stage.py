@@ -24,7 +24,8 @@ class Needs(NamedTuple):
 class Stage:
     """One step: a command to launch, and whether its outcome is there already.
 
-    `after` names the stage whose outcome it takes in; stages that do not wait for each other may run at once.
+    `progress` is any value that changes when a stage that failed would go on from further than before. `after` names
+    the stage whose outcome it takes in; stages that do not wait for each other may run at once.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Stage:
     needs: Needs
     finished: Callable[[], bool]
     prepare: Callable[[], None]
+    progress: Callable[[], object]
     after: str | None = None
 
     @property
@@ -48,8 +50,11 @@ class Executor(Protocol):
     def gpus(self) -> int:
         """GPUs that a stage may take whose processes no accelerate config counts."""
 
-    def run(self, stages: Sequence[Stage], folder: Path) -> None:
+    def run(self, stages: Sequence[Stage], folder: Path, restarts: int) -> None:
         """Run the stages that are not finished, each after the one it waits for.
+
+        Args:
+            restarts: how often one that fails is started again, each time only if it had come further.
 
         Raises:
             RuntimeError: a stage failed; what was finished before is kept.

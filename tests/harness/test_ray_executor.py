@@ -140,8 +140,12 @@ def test_a_run_whose_node_is_killed_in_training_ends_with_the_local_runs_report(
 def stage(folder: Path, name: str, code: str = "", after: str | None = None, gpus: int = 0) -> Stage:
     """Runs Python code with `folder` at hand, and is finished when it has written a file of its name."""
     file = folder / name
+
+    def progress() -> int:
+        return len(list(folder.glob(f"progress of {name}*")))
+
     program = f"import pathlib, sys, time; folder = pathlib.Path({str(folder)!r})\n{code}\n(folder / {name!r}).touch()"
-    return Stage(name, (sys.executable,), ("-c", program), Needs(1, gpus), file.is_file, lambda: None, after)
+    return Stage(name, (sys.executable,), ("-c", program), Needs(1, gpus), file.is_file, lambda: None, progress, after)
 
 
 def test_models_are_treated_at_once_and_the_stages_of_each_in_order(executor: RayExecutor, tmp_path: Path) -> None:
@@ -152,7 +156,7 @@ def test_models_are_treated_at_once_and_the_stages_of_each_in_order(executor: Ra
         stage(tmp_path, "b", wait.format("b", "a")),
         stage(tmp_path, "then b", "assert (folder / 'b').exists()", after="b"),
     ]
-    executor.run(stages, tmp_path)
+    executor.run(stages, tmp_path, 0)
     assert all(one.finished() for one in stages)
 
 
@@ -166,11 +170,19 @@ def test_a_stage_that_fails_is_told_with_its_last_words_and_the_other_models_go_
         stage(tmp_path, "after good", after="good"),
     ]
     with pytest.raises(RuntimeError) as error:
-        executor.run(stages, tmp_path)
+        executor.run(stages, tmp_path, 0)
     assert "[1/5] bad: failed with exit code 3" in str(error.value)
     assert "out of luck" in str(error.value)
     assert "Not started, since they wait for these: [2/5] after bad" in str(error.value)
     assert [one.finished() for one in stages] == [False, False, True, True]
+
+
+def test_a_stage_that_fails_starts_again_as_long_as_it_comes_further(executor: RayExecutor, tmp_path: Path) -> None:
+    code = "done = len(list(folder.glob('progress*')))\n(folder / f'progress of a {min(done, 1)}').touch()\nsys.exit(5)"
+    with pytest.raises(RuntimeError, match="exit code 5"):
+        executor.run([stage(tmp_path, "a", "print('once')\n" + code)], tmp_path, 9)
+    # Further at the first attempt and the second, and not at the third.
+    assert (tmp_path / "logs" / "a.log").read_text().splitlines() == ["once"] * 3
 
 
 def test_a_stage_that_no_node_has_room_for_is_refused_before_anything_starts(
@@ -178,7 +190,7 @@ def test_a_stage_that_no_node_has_room_for_is_refused_before_anything_starts(
 ) -> None:
     stages = [stage(tmp_path, "small"), stage(tmp_path, "large", gpus=2)]
     with pytest.raises(ValueError, match=r"large needs 1 CPUs and 2 GPUs of one node.*have 0 and 0, 1 and 0"):
-        executor.run(stages, tmp_path)
+        executor.run(stages, tmp_path, 0)
     assert not stages[0].finished()
 
 
@@ -194,7 +206,7 @@ def test_stopping_the_run_lets_its_stages_save_what_they_have(executor: RayExecu
 
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
-        executor.run([stage(tmp_path, "long", code)], tmp_path)
+        executor.run([stage(tmp_path, "long", code)], tmp_path, 0)
     assert (tmp_path / "saved").exists()
 
 

@@ -35,9 +35,7 @@ def model(family: str, folder: Path) -> Path:
         config = json.loads((folder / "config.json").read_text())
         (folder / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 1024}))
         return made
-    if family == "masked":
-        return tiny_models.masked(folder, max_position_embeddings=512)
-    return tiny_models.t5(folder, n_positions=1024)
+    return tiny_models.masked(folder) if family == "masked" else tiny_models.t5(folder, n_positions=1024)
 
 
 def arguments(family: str, pretrained: Path, data: Path, out: Path) -> list[str]:
