@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from harness.data.fetch import app as data_app
+
+if TYPE_CHECKING:
+    from harness.stage import Executor
 
 app = typer.Typer(
     name="stereoscope",
@@ -40,11 +44,19 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print each model's memory and every command, run none.")
     ] = False,
+    executor: Annotated[
+        Literal["local", "ray"], typer.Option(help="Where stages run: here one by one, or on a Ray cluster.")
+    ] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="HOST:PORT of the Ray cluster's head; default: the one this machine is part of.")
+    ] = None,
 ) -> None:
     """Score the base, fine-tune, score every checkpoint, report. Finished stages are skipped, so it can be killed."""
     from harness.experiment import run as run_experiment
 
-    report = run_experiment(experiment, output_dir, dry_run)
+    if address is not None and executor != "ray":
+        raise typer.BadParameter("--address names a Ray cluster: give --executor ray with it")
+    report = run_experiment(experiment, output_dir, dry_run, _ray(address) if executor == "ray" else None)
     if not dry_run:
         _show(report)
 
@@ -103,6 +115,14 @@ def model(
     write_smollm2(folder)
 
 
+def _ray(address: str | None) -> Executor:
+    try:
+        from harness.ray_executor import RayExecutor
+    except ModuleNotFoundError as error:
+        raise RuntimeError("--executor ray needs Ray: pip install 'lm-stereoscope[ray]'") from error
+    return RayExecutor(address)
+
+
 def _show(folder: Path) -> None:
     print((folder / "leaderboard.md").read_text(encoding="utf-8"))
     for file in sorted(folder.iterdir()):
@@ -114,6 +134,8 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     # A line a stage from us; of the libraries, what they warn of.
     logging.getLogger("harness").setLevel(logging.INFO)
+    from harness.launching import Stopped
+
     try:
         app()
     except (ValueError, OSError, RuntimeError, FloatingPointError) as error:
@@ -123,6 +145,9 @@ def main() -> None:
     except KeyboardInterrupt:
         print("stereoscope: stopped; the same command goes on from the last finished stage", file=sys.stderr)
         sys.exit(130)
+    except Stopped:
+        print("stereoscope: stopped by SIGTERM; the same command goes on from what is saved", file=sys.stderr)
+        sys.exit(128 + signal.SIGTERM)
 
 
 if __name__ == "__main__":

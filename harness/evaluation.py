@@ -138,6 +138,7 @@ def evaluate(
     for name, task in loaded["tasks"].items():
         if isinstance(task, GenerationTask):
             task.judge_later = judge_later
+        _drop_padding(task)
         _require_documents(name, task, lm.world_size, options.get("limit"), options.get("samples"))
     children = {child for members in loaded["group_map"].values() for child in members}
     tracker = EvaluationTracker()
@@ -159,6 +160,18 @@ def evaluate(
     if not options.get("predict_only"):
         _add_pooled(results)
     return results
+
+
+def _drop_padding(task: Any) -> None:
+    """With several processes lm-eval evens out requests by asking the last one again: keep what was asked once."""
+    apply_filters = task.apply_filters
+
+    def apply_to_asked() -> Any:
+        for instance in task.instances:
+            del instance.resps[instance.repeats :]
+        return apply_filters()
+
+    task.apply_filters = apply_to_asked
 
 
 def _require_documents(

@@ -5,13 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import shlex
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -20,38 +18,46 @@ import yaml
 
 from harness.data.families import read_config
 from harness.data.sources import SOURCES, Name, find
-from harness.experiment_file import Experiment, ModelEntry, load
+from harness.experiment_file import Experiment, ModelEntry, Scoring, load
 from harness.files import atomic_write
+from harness.launching import launch, sigterm_raises
 from harness.metrics.benchmarks import BENCHMARKS, HELD_OUT_OF
-from harness.orphans import only_run
+from harness.orphans import only_run, stage_environment
 from harness.preflight import check
 from harness.results import find_scored
 from harness.scoring import Job, JobTarget, write_job
+from harness.stage import Executor, Stage, duration, launcher, needs, titled, visible_gpus
 from harness.task_files import leaves, select
 from harness.weights import weights_sha256
 
 log = logging.getLogger(__name__)
 
 EXPERIMENT_FILE = "experiment.json"
-MAY_CHANGE = ("tasks", "scoring", "halves")
+MAY_CHANGE = ("tasks", "scoring", "halves", "restarts")
 """Parts of an experiment that a run may be continued with after a change: scores carry their own digests."""
 
 
-@dataclass(frozen=True)
-class Stage:
-    """One step of an experiment: a command to launch, and whether its outcome is there already."""
+class LocalExecutor:
+    """Runs stages on this machine, one after the other."""
 
-    name: str
-    command: tuple[str, ...]
-    finished: Callable[[], bool]
-    prepare: Callable[[], None]
+    @property
+    def gpus(self) -> int:
+        """All that are visible here."""
+        return visible_gpus()
+
+    def run(self, stages: Sequence[Stage], folder: Path, restarts: int) -> None:
+        """In the order given, up to the first that fails."""
+        environment = stage_environment(folder)
+        for title, stage in titled(stages):
+            _launch(title, stage, environment, restarts)
 
 
-def run(path: Path, output_dir: Path | None = None, dry_run: bool = False) -> Path:
+def run(path: Path, output_dir: Path | None = None, dry_run: bool = False, executor: Executor | None = None) -> Path:
     """Run an experiment to its end, or go on where it stopped; returns the folder of its report.
 
     Args:
         dry_run: print each model's plan and every command, and start nothing.
+        executor: where stages run; by default on this machine.
 
     Raises:
         ValueError: the file or the folder is not fit for it; nothing was started then.
@@ -59,22 +65,23 @@ def run(path: Path, output_dir: Path | None = None, dry_run: bool = False) -> Pa
     """
     experiment = load(path)
     folder = output_dir or Path("runs") / experiment.name
-    stages = [stage for model in experiment.models for stage in _stages(experiment, model, folder)]
+    executor = executor or LocalExecutor()
+    gpus = executor.gpus
+    stages = [stage for model in experiment.models for stage in _stages(experiment, model, folder, gpus)]
     if dry_run:
         from harness.plan import known_config, model_plan
 
         check(experiment, known_config)
         for model in experiment.models:
             print(model_plan(experiment, model))
-        for number, stage in enumerate(stages, start=1):
-            print(f"[{number}/{len(stages) + 1}] {stage.name}: {shlex.join(stage.command)}")
+        for title, stage in titled(stages):
+            print(f"{title}: {shlex.join(stage.command)}")
         print(f"[{len(stages) + 1}/{len(stages) + 1}] report: stereoscope report {folder}")
         return folder / "report"
     check(experiment, lambda model: read_config({"pretrained": model.pretrained, "revision": model.revision}))
-    with only_run(folder) as environment:
+    with sigterm_raises(), only_run(folder):
         _claim(folder, experiment)
-        for number, stage in enumerate(stages, start=1):
-            _launch(f"[{number}/{len(stages) + 1}] {stage.name}", stage, environment)
+        executor.run(stages, folder, experiment.restarts)
         from harness.report.build import build_report
 
         report = build_report([folder], folder / "report", halves=experiment.halves)
@@ -82,13 +89,23 @@ def run(path: Path, output_dir: Path | None = None, dry_run: bool = False) -> Pa
     return report
 
 
-def _stages(experiment: Experiment, model: ModelEntry, folder: Path) -> Iterator[Stage]:
+def _stages(experiment: Experiment, model: ModelEntry, folder: Path, gpus: int) -> Iterator[Stage]:
     home = folder / model.name
     base = partial(_base_targets, experiment, model, home)
     checkpoints = partial(_checkpoint_targets, experiment, model, home)
-    yield _score_stage(f"score {model.name}", experiment, model, home / "score-base.json", base)
-    yield _train_stage(experiment, model, home)
-    yield _score_stage(f"score checkpoints of {model.name}", experiment, model, home / "score-steps.json", checkpoints)
+    score = partial(_score_stage, experiment, model, gpus=scoring_gpus(experiment.scoring, gpus))
+    train = _train_stage(experiment, model, home, min(gpus, 1))
+    yield score(f"score {model.name}", home / "score-base.json", base)
+    yield train
+    file = home / "score-steps.json"
+    yield replace(score(f"score checkpoints of {model.name}", file, checkpoints), after=train.name)
+
+
+def scoring_gpus(scoring: Scoring, visible: int) -> int:
+    """GPUs to score on without an accelerate config: all, unless a device is named or a task has fewer documents."""
+    if scoring.device not in (None, "cuda"):
+        return min(visible, 1) if str(scoring.device).startswith("cuda") else 0
+    return min(visible, *scoring.limits.values()) if scoring.limits else visible
 
 
 def _base_targets(experiment: Experiment, model: ModelEntry, home: Path) -> list[JobTarget]:
@@ -166,10 +183,13 @@ def _generating(experiment: Experiment) -> dict[str, Any]:
 
 
 def _score_stage(
-    name: str, experiment: Experiment, model: ModelEntry, file: Path, targets: Callable[[], list[JobTarget]]
+    experiment: Experiment, model: ModelEntry, name: str, file: Path, targets: Callable[[], list[JobTarget]], gpus: int
 ) -> Stage:
     def pending() -> list[JobTarget]:
         return [target for target in targets() if not _is_scored(target)]
+
+    def finished() -> bool:
+        return bool(targets()) and not pending()
 
     def prepare() -> None:
         job = Job(
@@ -185,11 +205,13 @@ def _score_stage(
         )
         write_job(file, job)
 
-    command = (*_launcher(experiment.scoring.accelerate_config), "-m", "harness", "score", str(file))
-    return Stage(name, command, lambda: bool(targets()) and not pending(), prepare)
+    config = experiment.scoring.accelerate_config
+    arguments = ("-m", "harness", "score", str(file))
+    wanted = needs(config, gpus)
+    return Stage(name, launcher(config, gpus), arguments, wanted, finished, prepare, lambda: len(pending()))
 
 
-def _train_stage(experiment: Experiment, model: ModelEntry, home: Path) -> Stage:
+def _train_stage(experiment: Experiment, model: ModelEntry, home: Path, gpus: int) -> Stage:
     config, output = home / "training.yaml", home / "training"
 
     def prepare() -> None:
@@ -208,15 +230,13 @@ def _train_stage(experiment: Experiment, model: ModelEntry, home: Path) -> Stage
         folds = folds_of(experiment.training_of(model))
         return all((output / f"fold-{fold}" / "trained.json").is_file() for fold in folds)
 
-    launcher = _launcher(experiment.accelerate_config_of(model))
-    return Stage(f"train {model.name}", (*launcher, "-m", "training", "--config", str(config)), finished, prepare)
+    def progress() -> list[Path]:
+        return sorted(output.glob("fold-*/checkpoint-*/manifest.json")) + sorted(output.glob("fold-*/trained.json"))
 
-
-def _launcher(accelerate_config: Path | None) -> tuple[str, ...]:
-    if accelerate_config is None:
-        return (sys.executable,)
-    # `-m accelerate.commands.launch` is `accelerate launch` of this very environment, on PATH or not.
-    return (sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(accelerate_config))
+    shape = experiment.accelerate_config_of(model)
+    start, wanted = launcher(shape, gpus), needs(shape, gpus)
+    arguments = ("-m", "training", "--config", str(config))
+    return Stage(f"train {model.name}", start, arguments, wanted, finished, prepare, progress)
 
 
 def _model_args(experiment: Experiment, model: ModelEntry) -> dict[str, Any]:
@@ -232,24 +252,20 @@ def _is_scored(target: JobTarget) -> bool:
     return any(one.inputs_sha256 == target.inputs_sha256 and one.is_judged for one in found)
 
 
-def _launch(title: str, stage: Stage, environment: dict[str, str]) -> None:
+def _launch(title: str, stage: Stage, environment: dict[str, str], restarts: int) -> None:
     if stage.finished():
         log.info("%s: finished earlier, skipped", title)
         return
     stage.prepare()
     log.info("%s: started", title)
     started = time.monotonic()
-    outcome = subprocess.run(stage.command, env={**os.environ, **environment}, check=False)
-    if outcome.returncode != 0 or not stage.finished():
+    code = launch(stage.command, environment, restarts, stage.progress)
+    if code != 0 or not stage.finished():
         raise RuntimeError(
-            f"{title}: failed with exit code {outcome.returncode} (its messages are above). Finished stages are kept: "
+            f"{title}: failed with exit code {code} (its messages are above). Finished stages are kept: "
             f"mend the cause and run the same command again. The stage alone: {shlex.join(stage.command)}"
         )
-    log.info("%s: done in %s", title, _duration(time.monotonic() - started))
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
+    log.info("%s: done in %s", title, duration(time.monotonic() - started))
 
 
 def _claim(folder: Path, experiment: Experiment) -> None:

@@ -57,6 +57,7 @@ class Scoring(_Strict):
 class Experiment(_Strict):
     """Score each model, fine-tune it, score every checkpoint with the same tasks, report.
 
+    A stage that fails is started again up to `restarts` times, each time only if it had come further than before.
     `halves` also reports StereoSet by two fixed halves of its terms: settings chosen on one are checked on the other.
     `training` holds `accelerate_config` and the settings of `python -m training`. A model's own `tasks` take the place
     of the experiment's, its own `training` settings go over them. For a checkpoint the tasks of CrowS-Pairs become
@@ -68,6 +69,7 @@ class Experiment(_Strict):
     tasks: tuple[str, ...] = Field(min_length=1)
     data_dir: str | None = None
     halves: bool = False
+    restarts: int = Field(default=3, ge=0)
     scoring: Scoring = Scoring()
     training: dict[str, Any] = Field(default_factory=dict)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from transformers import set_seed
+from transformers import TrainerCallback, set_seed
 from transformers.utils.logging import disable_progress_bar
 
 from harness.allocator import keep_freed_memory
@@ -21,13 +22,18 @@ from harness.data.split import SPLIT_FILE, Split
 from harness.data.tokens import load_tokenizer
 from harness.files import atomic_write
 from harness.models.positions import window
-from harness.orphans import exit_with_run
-from training.checkpoints import complete_checkpoints
+from harness.orphans import exit_with_run, stop_with_launcher
+from training.as_asked import require_processes
+from training.checkpoints import complete_checkpoints, scheduled_checkpoints
 from training.config import PairArguments, TrainingArguments, fingerprint, parse
+from training.disk import full_disk_explained, require_writable
 from training.families import load_model, require_fitting, require_one_vocabulary, rows_of, with_adapter
 from training.folds import grouped_folds
 from training.pairs import PairCollator, PairDataset
-from training.trainer import PairTrainer, require_processes
+from training.progress import Progress
+from training.stopping import NOT_FINISHED, Stopping
+from training.trainer import SAVING, PairTrainer
+from training.watch import Watch
 
 RUN_FILE = "run.json"
 TRAINED_FILE = "trained.json"
@@ -38,11 +44,27 @@ log = logging.getLogger("training")
 def main(argv: Sequence[str]) -> None:
     """Train fold after fold into `output_dir/fold-I`; a finished one is skipped, a broken-off one resumed."""
     exit_with_run()
+    stop_with_launcher()
+    stopping = Stopping()
     pair_arguments, training_arguments = parse(argv)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     log.setLevel(logging.INFO if training_arguments.process_index == 0 else logging.WARNING)
     disable_progress_bar()
     require_processes(training_arguments.world_size)
+    with Watch(training_arguments, pair_arguments.hang_seconds) as watch:
+        train(pair_arguments, training_arguments, stopping, Progress(watch))
+
+
+def train(
+    pair_arguments: PairArguments, training_arguments: TrainingArguments, stopping: Stopping, progress: Progress
+) -> None:
+    """Train the folds, and end with `NOT_FINISHED` where SIGTERM asks for it.
+
+    Raises:
+        OSError, ValueError: the folder, the model or the settings are not fit for it; no model is loaded then.
+    """
+    output_dir = Path(training_arguments.output_dir)
+    require_writable(output_dir)
     keep_freed_memory()
     family = family_of({"pretrained": pair_arguments.model_name_or_path})
     require_fitting(pair_arguments, training_arguments, family)
@@ -57,7 +79,6 @@ def main(argv: Sequence[str]) -> None:
     data = locate("crows_pairs", pair_arguments.data_dir)
     pairs = crows_pairs.read(data.path)
     folds = grouped_folds(pairs, pair_arguments.num_folds) if pair_arguments.num_folds > 1 else [-1] * len(pairs)
-    output_dir = Path(training_arguments.output_dir)
     for fold in pair_arguments.held_out_folds():
         split = Split(
             data_sha256=data.sha256,
@@ -67,7 +88,10 @@ def main(argv: Sequence[str]) -> None:
             held_out=tuple(pair.pair_id for pair, its in zip(pairs, folds, strict=True) if its == fold),
         )
         training_arguments.output_dir = str(output_dir / f"fold-{fold}")
-        train_fold(pair_arguments, training_arguments, family, split, pairs)
+        if stopping.agreed(training_arguments):
+            sys.exit(NOT_FINISHED)
+        if not train_fold(pair_arguments, training_arguments, family, split, pairs, (stopping, progress)):
+            sys.exit(NOT_FINISHED)
 
 
 def train_fold(
@@ -76,8 +100,12 @@ def train_fold(
     family: Family,
     split: Split,
     pairs: Sequence[crows_pairs.Pair],
-) -> None:
+    callbacks: Sequence[TrainerCallback] = (),
+) -> bool:
     """Train on the pairs of `split.train`; leaves split.json, run.json, checkpoint-N folders, trained.json.
+
+    Returns:
+        Whether it is finished: not if a callback stopped it, and then without trained.json.
 
     Raises:
         ValueError: the folder holds another run, names what differs; or the model cannot be trained on these pairs.
@@ -86,7 +114,9 @@ def train_fold(
     claim(folder, split, fingerprint(pair_arguments, training_arguments), training_arguments.process_index == 0)
     if (folder / TRAINED_FILE).is_file():
         log.info("fold %d: finished earlier, skipped", split.fold)
-        return
+        return True
+    if training_arguments.process_index == 0:
+        shutil.rmtree(folder / SAVING, ignore_errors=True)
     set_seed(training_arguments.seed)
     model = load_model(pair_arguments, family)
     tokenizer = load_tokenizer({"pretrained": pair_arguments.model_name_or_path})
@@ -110,6 +140,7 @@ def train_fold(
         processing_class=tokenizer,
         pair_arguments=pair_arguments,
         base_model=base_model,
+        callbacks=list(callbacks),
     )
     trainable = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     log.info(
@@ -127,15 +158,22 @@ def train_fold(
     done = complete_checkpoints(folder)
     if done:
         log.info("fold %d: resuming from %s", split.fold, done[-1].name)
-    trainer.train(resume_from_checkpoint=str(done[-1]) if done else None)
+    with full_disk_explained(folder, folder / SAVING):
+        trainer.train(resume_from_checkpoint=str(done[-1]) if done else None)
+    if trainer.state.global_step < trainer.state.max_steps:
+        return False
     if trainer.is_world_process_zero():
+        scheduled = scheduled_checkpoints(folder)
         finished = {
-            "checkpoints": {step.name: _epoch(step) for step in complete_checkpoints(folder)},
+            "checkpoints": {step.name: _epoch(step) for step in scheduled},
             "steps": trainer.state.global_step,
             "seconds": round(time.monotonic() - started, 1),
         }
         atomic_write(folder / TRAINED_FILE, json.dumps(finished, indent=1) + "\n")
+        for passing in set(complete_checkpoints(folder)) - set(scheduled):
+            shutil.rmtree(passing)
     trainer.accelerator.wait_for_everyone()
+    return True
 
 
 def claim(folder: Path, split: Split, settings: dict[str, object], writes: bool) -> None:

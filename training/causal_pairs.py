@@ -18,7 +18,7 @@ class CausalRows:
     start_token_id: int
 
     def __call__(self, pair: Pair, epoch: int) -> PairRows:
-        return PairRows([self._row(pair.sent_more)], [self._row(pair.sent_less)])
+        return PairRows([self._row(pair.sent_more)], [self._row(pair.sent_less)], pair.row)
 
     def _row(self, sentence: str) -> Row:
         ids = self.tokenizer.encode(sentence, add_special_tokens=False)

@@ -10,6 +10,7 @@ from pathlib import Path
 from harness.files import atomic_write, sha256_file
 
 MANIFEST = "manifest.json"
+UNSCHEDULED = "unscheduled.json"
 log = logging.getLogger(__name__)
 
 
@@ -45,6 +46,23 @@ def complete_checkpoints(output_dir: Path) -> list[Path]:
         if (match := re.fullmatch(r"checkpoint-(\d+)", folder.name))
     }
     return [numbered[step] for step in sorted(numbered) if is_complete(numbered[step])]
+
+
+def mark_unscheduled(output_dir: str | Path, step: int) -> None:
+    """Note that the checkpoint of `step` is written only because the run was stopped there, to go on from it."""
+    file = Path(output_dir) / UNSCHEDULED
+    atomic_write(file, json.dumps(sorted({step, *_unscheduled(Path(output_dir))})) + "\n")
+
+
+def scheduled_checkpoints(output_dir: Path) -> list[Path]:
+    """The complete checkpoints that a run without interruption writes too: those to score and to count."""
+    passing = _unscheduled(output_dir)
+    return [folder for folder in complete_checkpoints(output_dir) if step_of(folder) not in passing]
+
+
+def _unscheduled(output_dir: Path) -> set[int]:
+    file = output_dir / UNSCHEDULED
+    return set(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else set()
 
 
 def step_of(checkpoint: Path) -> int:

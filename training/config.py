@@ -37,6 +37,9 @@ DECIDES_WEIGHTS = (
     "data_seed",
 )
 
+NOT_OF_THE_RESULT = ("folds", "data_dir", "hang_seconds")
+"""Our settings that the weights of a fold do not depend on."""
+
 
 @dataclass
 class PairArguments:
@@ -84,6 +87,13 @@ class PairArguments:
     )
     data_dir: str | None = field(
         default=None, metadata={"help": "Folder with crows_pairs/; default: as `stereoscope data list` says."}
+    )
+    hang_seconds: float = field(
+        default=45.0,
+        metadata={
+            "help": "Seconds that a training step may take on top of three times the longest so far, before the run "
+            "ends and names the process that hangs."
+        },
     )
     allow_pickle: bool = field(
         default=False, metadata={"help": "Load pickled weights, which can run code of whoever made them."}
@@ -180,7 +190,7 @@ def fingerprint(pair_arguments: PairArguments, training_arguments: TrainingArgum
         * training_arguments.gradient_accumulation_steps
     )
     chosen = training_arguments.to_dict()
-    ours = {key: value for key, value in asdict(pair_arguments).items() if key not in ("folds", "data_dir")}
+    ours = {key: value for key, value in asdict(pair_arguments).items() if key not in NOT_OF_THE_RESULT}
     settings = {**ours, **{key: chosen[key] for key in DECIDES_WEIGHTS}, "pairs_per_step": batch}
     return dict(json.loads(json.dumps(settings, default=str)))
 

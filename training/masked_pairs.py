@@ -30,14 +30,14 @@ class PseudoLikelihoodRows:
     tokens: Literal["modified", "all"]
 
     def __call__(self, pair: Pair, epoch: int) -> PairRows:
-        sides = (
+        more, less = (
             [
                 _masked(self.tokenizer, text, [number])
                 for number in (changed if self.tokens == "modified" else range(len(text.places)))
             ]
             for text, changed in _texts(self.tokenizer, pair)
         )
-        return PairRows(*sides)
+        return PairRows(more, less, pair.row)
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,11 @@ class MaskedLanguageRows:
 
     def __call__(self, pair: Pair, epoch: int) -> PairRows:
         draw = random.Random(f"{self.seed} {epoch} {pair.pair_id}")
-        sides = (
+        more, less = (
             [_masked(self.tokenizer, text, _drawn(len(text.places), changed, draw))]
             for text, changed in _texts(self.tokenizer, pair)
         )
-        return PairRows(*sides)
+        return PairRows(more, less, pair.row)
 
 
 def _texts(tokenizer: PreTrainedTokenizerBase, pair: Pair) -> list[tuple[MaskedText, list[int]]]:

@@ -25,10 +25,11 @@ class Row(NamedTuple):
 
 
 class PairRows(NamedTuple):
-    """The texts that score the two sentences of a pair."""
+    """The texts that score the two sentences of a pair, and its row in the file."""
 
     more: list[Row]
     less: list[Row]
+    csv_row: int
 
 
 RowsOf = Callable[[Pair, int], PairRows]
@@ -75,7 +76,7 @@ class PairCollator:
 
     Returns the model's arguments, ids and attention masks [R, T], and beside them `scored`: `row`, `column`, `target`
     and `owner` [N] (where a scored token is read in the logits, which it is, and whose: the sentences are counted with
-    the P more stereotypical ones first), and the number of `pairs`.
+    the P more stereotypical ones first), the pairs' rows in the file, `csv_row` [P], and the number of `pairs`.
     """
 
     pad_token_id: int
@@ -93,7 +94,8 @@ class PairCollator:
             for column, target in zip(row.columns, row.targets, strict=True)
         ]
         scored = dict(zip(("row", "column", "target", "owner"), torch.tensor(places).unbind(1), strict=True))
-        return {**inputs, "scored": {**scored, "pairs": len(items)}}
+        csv_row = torch.tensor([item.csv_row for item in items])
+        return {**inputs, "scored": {**scored, "csv_row": csv_row, "pairs": len(items)}}
 
     def _padded(self, rows: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
         ids = torch.full((len(rows), max(map(len, rows))), self.pad_token_id)

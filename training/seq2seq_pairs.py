@@ -37,7 +37,7 @@ class Seq2SeqRows:
         else:
             template, spans = infill_pair(pair.sent_more, pair.sent_less)
             more, less = (self._row(template, span) for span in spans)
-        return PairRows([more], [less])
+        return PairRows([more], [less], pair.row)
 
     def _row(self, source: str, target: str) -> Row:
         labels = target_ids(self.tokenizer, target)

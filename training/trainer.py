@@ -14,7 +14,6 @@ What differs from the stock Trainer, and why:
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
@@ -29,7 +28,8 @@ from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerContr
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from training import objectives
-from training.checkpoints import complete_checkpoints, seal
+from training.as_asked import require_disjoint, require_strategy, zero_stage_of
+from training.checkpoints import scheduled_checkpoints, seal
 from training.config import PairArguments, TrainingArguments
 from training.pairs import PairDataset, PairInEpoch
 
@@ -49,6 +49,7 @@ class PairTrainer(Trainer):
         self._term_sums: dict[str, float] = {}
         self._pairs_seen = 0
         self._aside = False
+        self._is_as_asked = False
 
     def compute_loss(
         self,
@@ -58,17 +59,29 @@ class PairTrainer(Trainer):
     ) -> Tensor:
         """Sum of the pairs' losses over the pairs of the global batch, times the ranks that average gradients."""
         scored = inputs.pop("scored")
+        rows = scored.pop("csv_row")
+        if not self._is_as_asked:
+            self._require_as_asked(model, rows)
         result = self._objective(model, inputs, **scored)
-        if not torch.isfinite(result.loss).all():
+        finite = torch.isfinite(result.loss)
+        if not finite.all():
             raise FloatingPointError(
-                f"loss is not finite at step {self.state.global_step + 1} (epoch {self.state.epoch:.2f}) on rank "
-                f"{self.accelerator.process_index}: pair losses {result.loss.tolist()}. Checkpoints written before are "
-                "intact; lower learning_rate, or use fp32 or bf16 instead of fp16."
+                f"loss is not finite at step {self.state.global_step + 1} (epoch {self.state.epoch or 0:.2f}) on rank "
+                f"{self.accelerator.process_index}: CrowS-Pairs rows {rows[~finite].tolist()} of the batch of rows "
+                f"{rows.tolist()}. Checkpoints written before are intact; lower learning_rate, or use fp32 or bf16 "
+                "instead of fp16."
             )
         self._log_terms(result.parts)
         pairs = num_items_in_batch if num_items_in_batch is not None else scored["pairs"]
         loss: Tensor = result.loss.sum() * self.accelerator.num_processes / pairs
         return loss
+
+    def _require_as_asked(self, model: nn.Module, rows: Tensor) -> None:
+        """Before the first step: the strategy is the one asked for, and no two ranks have a pair in common."""
+        require_strategy(self.accelerator.distributed_type.value, zero_stage_of(model))
+        everywhere: Tensor = self.accelerator.gather(rows)
+        require_disjoint(everywhere.view(self.accelerator.num_processes, -1).tolist())
+        self._is_as_asked = True
 
     def _objective(
         self,
@@ -150,7 +163,7 @@ class PairTrainer(Trainer):
             (output / SAVING / name).rename(output / name)
             shutil.rmtree(output / SAVING)
             if self.args.save_total_limit:
-                for old in complete_checkpoints(output)[: -self.args.save_total_limit]:
+                for old in scheduled_checkpoints(output)[: -self.args.save_total_limit]:
                     shutil.rmtree(old)
         self.accelerator.wait_for_everyone()
 
@@ -210,19 +223,3 @@ class EpochOfSampler(TrainerCallback):
     ) -> None:
         """`state.epoch` counts passes over the data, with a fraction in the middle of one."""
         self.sampler.epoch = int(state.epoch or 0)
-
-
-def require_processes(found: int) -> None:
-    """Stops a run that is less distributed than its launcher was asked for.
-
-    `accelerate launch` with the wrong settings starts several independent runs of one process, and exits 0.
-
-    Raises:
-        RuntimeError: `found` processes work together, but the launcher's environment speaks of another number.
-    """
-    asked = int(os.environ.get("WORLD_SIZE", "1"))
-    if found != asked:
-        raise RuntimeError(
-            f"the launcher started {asked} processes, but {found} work together: each would train alone on all the "
-            "data. Check distributed_type in the accelerate config (accelerate_configs/ has tested ones)."
-        )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,7 @@ from harness.metrics.regard import LABELS
 from harness.models.any import load_lm
 from harness.models.causal import CausalLM
 from harness.results import find_scored
-from harness.task_files import leaves, select, tasks_folder
+from harness.task_files import leaves, select
 
 TASKS = ["toxicity_rtp_nontoxic", "toxicity_bold_race", "regard_bold_gender", "honest_binary"]
 LIMITS = dict.fromkeys(TASKS, 6)
@@ -206,31 +204,3 @@ def test_what_was_asked_stands_in_the_results(scored_folder: Path) -> None:
     assert config["repeats"] == 3
     assert config["metadata"]["toxicity_classifier"] == "demonstration"
     assert json.loads(scored.file.read_text())["stereoscope"]["generations"]["honest_binary"]["classifier"] is None
-
-
-@pytest.mark.distributed
-@pytest.mark.parametrize("family", ["causal", "masked"])
-def test_two_processes_write_the_texts_that_one_writes(
-    byte_llama: Path, tmp_path: Path, sample_and_lexicon: Path, family: str
-) -> None:
-    """Seven documents for two processes: lm-eval pads the second one's requests."""
-    model = byte_llama if family == "causal" else tiny_models.masked(tmp_path / "bert")
-    config = tasks_folder().parent / "accelerate_configs" / "cpu_2proc.yaml"
-    launch = f"-m accelerate.commands.launch --config_file {config} --main_process_port 0"
-    found = []
-    for launcher in ("", launch):
-        out = tmp_path / f"out{len(found)}"
-        command = [sys.executable, *launcher.split(), "-m", "harness", "eval", "--model_args", f"pretrained={model}"]
-        command += ["--tasks", ",".join(TASKS), "--limit", "7", "--output_path", str(out)]
-        command += ["--metadata", json.dumps(metadata(sample_and_lexicon))]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-        assert done.returncode == 0, done.stderr[-3000:]
-        found += find_scored(out)
-    one, two = found
-    for task in TASKS:
-        texts = [
-            [[entry[0] for entry in line["filtered_resps"][0]] for line in scored.samples(task)] for scored in found
-        ]
-        assert texts[0] == texts[1]
-        assert {len(several) for several in texts[1]} == {3}
-        assert values(two.results, task) == pytest.approx(values(one.results, task), abs=1e-3, nan_ok=True)

@@ -1,0 +1,87 @@
+"""Two processes write what one writes: every task of the suite, every family, every sample and metric."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_models
+
+from harness.eval_command import run
+from harness.results import find_scored
+from harness.task_files import tasks_folder
+
+CONFIG = tasks_folder().parent / "accelerate_configs" / "cpu_2proc.yaml"
+LAUNCH = ("-m", "accelerate.commands.launch", "--config_file", str(CONFIG), "--main_process_port", "0")
+# An odd number, so that lm-eval pads the second process's requests.
+DOCUMENTS = "5"
+TASKS = {
+    "causal": "bias_suite,wikitext2",
+    "masked": "stereoset,crows_pairs,crows_pairs_pll,bias_generation,wikitext2",
+    "seq2seq": "bias_suite",
+}
+
+
+def model(family: str, folder: Path) -> Path:
+    """With a window that the longest prompt of the suite fits into."""
+    if family == "causal":
+        made = tiny_models.byte_llama(folder)
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 1024}))
+        return made
+    return tiny_models.masked(folder) if family == "masked" else tiny_models.t5(folder, n_positions=1024)
+
+
+def arguments(family: str, pretrained: Path, data: Path, out: Path) -> list[str]:
+    judges = {"toxicity_classifier": "demonstration", "regard_classifier": "demonstration"}
+    told = json.dumps({"data_dir": str(data), "k": "3", **judges})
+    asked = ["--model_args", f"pretrained={pretrained}", "--tasks", TASKS[family], "--limit", DOCUMENTS]
+    return [*asked, "--output_path", str(out), "--metadata", told]
+
+
+def differences(one: Any, two: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where two values differ; log-likelihoods may by what another batch rounds."""
+    if isinstance(one, dict) and isinstance(two, dict):
+        for key in one.keys() | two.keys():
+            yield from differences(one.get(key), two.get(key), (*place, key))
+    elif isinstance(one, list) and isinstance(two, list) and len(one) == len(two):
+        for index, (left, right) in enumerate(zip(one, two, strict=True)):
+            yield from differences(left, right, (*place, index))
+    elif one != two and not _close(one, two):
+        yield (*place, one, two)
+
+
+def _close(one: Any, two: Any) -> bool:
+    try:
+        return math.isclose(float(one), float(two), rel_tol=1e-5, abs_tol=1e-4) or (one != one and two != two)
+    except (TypeError, ValueError):
+        return False
+
+
+@pytest.mark.slow
+@pytest.mark.distributed
+@pytest.mark.parametrize("family", list(TASKS))
+def test_two_processes_write_every_sample_and_metric_that_one_writes(
+    family: str, tmp_path: Path, sample_and_lexicon: Path
+) -> None:
+    pretrained = model(family, tmp_path / "model")
+    run(arguments(family, pretrained, sample_and_lexicon, tmp_path / "one"))
+    launch = [sys.executable, *LAUNCH, "-m", "harness", "eval"]
+    launch += arguments(family, pretrained, sample_and_lexicon, tmp_path / "two")
+    done = subprocess.run(launch, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    (one,), (two,) = find_scored(tmp_path / "one"), find_scored(tmp_path / "two")
+    for part in ("results", "n-samples", "task_hashes", "higher_is_better", "groups"):
+        assert not list(differences(one.results.get(part), two.results.get(part), (part,)))
+    assert one.provenance.tasks == two.provenance.tasks
+    assert one.provenance.generations == two.provenance.generations
+    for task in one.results["configs"]:
+        samples = [list(found.samples(task)) for found in (one, two)]
+        assert len(samples[0]) == int(DOCUMENTS)
+        assert not list(differences(*samples, (task,)))
