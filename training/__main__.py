@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from accelerate.utils import gather_object
 from transformers import set_seed
 from transformers.utils.logging import disable_progress_bar
 
@@ -27,6 +28,7 @@ from training.config import PairArguments, TrainingArguments, fingerprint, parse
 from training.families import load_model, require_fitting, require_one_vocabulary, rows_of, with_adapter
 from training.folds import grouped_folds
 from training.pairs import PairCollator, PairDataset
+from training.resume import newest, ready
 from training.trainer import PairTrainer, require_processes
 
 RUN_FILE = "run.json"
@@ -53,7 +55,10 @@ def main(argv: Sequence[str]) -> None:
             training_arguments.learning_rate,
         )
     if pair_arguments.full and pair_arguments.objective == "balance":
-        log.warning("full fine-tuning with `balance` keeps a second, frozen copy of the model in memory")
+        log.warning(
+            "full fine-tuning with `balance` keeps a second, frozen copy of the model in memory: its weights once "
+            "more, shared out under ZeRO-3 and on every process otherwise. LoRA needs none"
+        )
     data = locate("crows_pairs", pair_arguments.data_dir)
     pairs = crows_pairs.read(data.path)
     folds = grouped_folds(pairs, pair_arguments.num_folds) if pair_arguments.num_folds > 1 else [-1] * len(pairs)
@@ -99,6 +104,8 @@ def train_fold(
     )
     base_model = None
     if not pair_arguments.full:
+        # Under ZeRO-3 loading draws random numbers: the adapter's are to be the same under every strategy.
+        set_seed(training_arguments.seed)
         model = with_adapter(model, pair_arguments, family)
     elif pair_arguments.objective == "balance":
         base_model = load_model(pair_arguments, family)
@@ -124,15 +131,18 @@ def train_fold(
         training_arguments.world_size,
     )
     started = time.monotonic()
-    done = complete_checkpoints(folder)
-    if done:
-        log.info("fold %d: resuming from %s", split.fold, done[-1].name)
-    trainer.train(resume_from_checkpoint=str(done[-1]) if done else None)
+    start = newest(complete_checkpoints(folder))
+    if start is not None:
+        log.info("fold %d: resuming from %s", split.fold, start.name)
+    with ready(start, trainer.accelerator) as checkpoint:
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    held = gather_object([trainer.sharding.held])
     if trainer.is_world_process_zero():
         finished = {
             "checkpoints": {step.name: _epoch(step) for step in complete_checkpoints(folder)},
             "steps": trainer.state.global_step,
             "seconds": round(time.monotonic() - started, 1),
+            "held_bytes": [one and one._asdict() for one in held],
         }
         atomic_write(folder / TRAINED_FILE, json.dumps(finished, indent=1) + "\n")
     trainer.accelerator.wait_for_everyone()

@@ -7,8 +7,10 @@ What differs from the stock Trainer, and why:
   means is not the mean once sentences differ in length;
 - batches group sentences of one length, and are the same for every number of processes;
 - the frozen base of `balance` is the model with its adapter switched off, so there is no second copy (under full
-  fine-tuning there is one);
+  fine-tuning there is one, sharded where the trained model is);
 - a checkpoint is written aside and renamed, so a folder named checkpoint-N is complete;
+- `save_total_limit` takes from older checkpoints what resuming needs, never the weights, which are still to be scored;
+- after the first step each process checks that it holds its share of what ZeRO splits, and no more;
 - a loss that is not finite stops the run.
 """
 
@@ -29,9 +31,10 @@ from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerContr
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from training import objectives
-from training.checkpoints import complete_checkpoints, seal
+from training.checkpoints import complete_checkpoints, keep_weights_only, seal
 from training.config import PairArguments, TrainingArguments
 from training.pairs import PairDataset, PairInEpoch
+from training.sharding import ShardingCheck, frozen_copy
 
 SAVING = ".saving"
 
@@ -44,7 +47,9 @@ class PairTrainer(Trainer):
     ) -> None:
         super().__init__(*args, **kwargs)
         self.pair_arguments = pair_arguments
-        self.base_model = base_model.to(self.args.device).eval() if base_model is not None else None
+        self.base_model = None if base_model is None else frozen_copy(base_model, self.accelerator)
+        self.sharding = ShardingCheck(self.accelerator)
+        self.add_callback(self.sharding)
         self.loss_is_scaled_for_ga = True
         self._term_sums: dict[str, float] = {}
         self._pairs_seen = 0
@@ -145,13 +150,16 @@ class PairTrainer(Trainer):
             self._aside = False
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
+            # DeepSpeed's scripts that put shards together: the weights are whole already.
+            for script in (output / SAVING / name).glob("zero_to_*.py"):
+                script.unlink()
             seal(output / SAVING / name)
             shutil.rmtree(output / name, ignore_errors=True)
             (output / SAVING / name).rename(output / name)
             shutil.rmtree(output / SAVING)
             if self.args.save_total_limit:
                 for old in complete_checkpoints(output)[: -self.args.save_total_limit]:
-                    shutil.rmtree(old)
+                    keep_weights_only(old)
         self.accelerator.wait_for_everyone()
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
