@@ -19,12 +19,10 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
 from torch import Tensor, nn
 from torch.utils.data import Sampler
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState
@@ -34,7 +32,7 @@ from training import objectives
 from training.checkpoints import complete_checkpoints, keep_weights_only, seal
 from training.config import PairArguments, TrainingArguments
 from training.pairs import PairDataset, PairInEpoch
-from training.sharding import ShardingCheck, frozen_copy
+from training.sharding import ShardingCheck, frozen_copy, zero_stage
 
 SAVING = ".saving"
 
@@ -48,7 +46,7 @@ class PairTrainer(Trainer):
         super().__init__(*args, **kwargs)
         self.pair_arguments = pair_arguments
         self.base_model = None if base_model is None else frozen_copy(base_model, self.accelerator)
-        self.sharding = ShardingCheck(self.accelerator)
+        self.sharding = ShardingCheck(self.accelerator, self.base_model)
         self.add_callback(self.sharding)
         self.loss_is_scaled_for_ga = True
         self._term_sums: dict[str, float] = {}
@@ -101,11 +99,13 @@ class PairTrainer(Trainer):
     @torch.no_grad()
     def _base_logits(self, model: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
         """The base model's, without dropout; the model that is trained goes on in the mode that it was in."""
-        unwrapped = self.accelerator.unwrap_model(model)
-        base = self.base_model if self.base_model is not None else unwrapped
+        if self.base_model is not None:
+            frozen: Tensor = self.base_model(**inputs).logits
+            return frozen
+        base = self.accelerator.unwrap_model(model)
         training = base.training
         base.eval()
-        with unwrapped.disable_adapter() if isinstance(unwrapped, PeftModel) else nullcontext():
+        with base.disable_adapter():
             logits: Tensor = base(**inputs).logits
         base.train(training)
         return logits
@@ -161,6 +161,16 @@ class PairTrainer(Trainer):
                 for old in complete_checkpoints(output)[: -self.args.save_total_limit]:
                     keep_weights_only(old)
         self.accelerator.wait_for_everyone()
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Under ZeRO-2 as under DDP, where every process has all weights.
+
+        The stock Trainer would clone them, and write weights that two layers share (`lm_head`) twice.
+        """
+        if zero_stage(self.accelerator) == 2:
+            self._save(output_dir)
+        else:
+            super().save_model(output_dir, _internal_call)
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
         super()._save(output_dir, state_dict)
