@@ -19,6 +19,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from training import objectives
 from training.checkpoints import complete_checkpoints, keep_weights_only, seal
 from training.config import PairArguments, TrainingArguments
 from training.pairs import PairDataset, PairInEpoch
-from training.sharding import ShardingCheck, frozen_copy, zero_stage
+from training.sharding import ShardingCheck, frozen_copy, frozen_weights_left_out, zero_stage
 
 SAVING = ".saving"
 
@@ -161,6 +162,10 @@ class PairTrainer(Trainer):
                 for old in complete_checkpoints(output)[: -self.args.save_total_limit]:
                     keep_weights_only(old)
         self.accelerator.wait_for_everyone()
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        with frozen_weights_left_out(self.model_wrapped) if zero_stage(self.accelerator) else nullcontext():
+            super()._save_optimizer_and_scheduler(output_dir)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Under ZeRO-2 as under DDP, where every process has all weights.
