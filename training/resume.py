@@ -11,8 +11,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import torch
 from accelerate import Accelerator
 
 from training.checkpoints import sealed_names
@@ -113,6 +114,24 @@ def convert(checkpoint: Path, target: Path) -> None:
     outcome = subprocess.run(command, capture_output=True, text=True, check=False)
     if outcome.returncode:
         raise RuntimeError(f"{checkpoint}: DeepSpeed could not convert it:\n{outcome.stdout}{outcome.stderr}")
+
+
+def mend_converted(optimizer: Any, checkpoint: Path) -> None:
+    """Put right what DeepSpeed's loader of universal checkpoints leaves wrong under ZeRO-3.
+
+    All groups of weights come to share one step counter, which each of them then counts up, and the first group's
+    weight decay, which biases and norms are exempt from.
+
+    Args:
+        optimizer: torch's own, as DeepSpeed holds it.
+        checkpoint: as `convert` wrote it.
+    """
+    (file,) = checkpoint.glob("global_step*/zero/optimizer_state.pt")
+    saved = torch.load(file, map_location="cpu", weights_only=False)["param_groups"]
+    for group, its in zip(optimizer.param_groups, saved, strict=True):
+        group["weight_decay"] = its["weight_decay"]
+    for state in optimizer.state.values():
+        state["step"] = state["step"].clone()
 
 
 def _named(stage: int) -> str:

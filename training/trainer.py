@@ -33,6 +33,7 @@ from training import objectives
 from training.checkpoints import complete_checkpoints, keep_weights_only, seal
 from training.config import PairArguments, TrainingArguments
 from training.pairs import PairDataset, PairInEpoch
+from training.resume import mend_converted
 from training.sharding import ShardingCheck, frozen_copy, frozen_weights_left_out, zero_stage
 
 SAVING = ".saving"
@@ -166,6 +167,11 @@ class PairTrainer(Trainer):
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         with frozen_weights_left_out(self.model_wrapped) if zero_stage(self.accelerator) else nullcontext():
             super()._save_optimizer_and_scheduler(output_dir)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint and zero_stage(self.accelerator) == 3 and self.model_wrapped.load_universal_checkpoint():
+            mend_converted(self.model_wrapped.optimizer.optimizer, Path(checkpoint))
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Under ZeRO-2 as under DDP, where every process has all weights.

@@ -27,6 +27,8 @@ FLAGS = {
     "data_dir": "sample",
     # What makes two processes alike to 1e-5 is explained in test_run.py.
     "adam_epsilon": 1e-6,
+    # Of weights only: biases and norms are a second group for the optimizer, and for what splits its state.
+    "weight_decay": 0.1,
     "max_steps": 6,
     "save_strategy": "steps",
     "save_steps": 3,
