@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from accelerate.utils import gather_object
 from transformers import TrainerCallback, set_seed
 from transformers.utils.logging import disable_progress_bar
 
@@ -31,6 +32,7 @@ from training.families import load_model, require_fitting, require_one_vocabular
 from training.folds import grouped_folds
 from training.pairs import PairCollator, PairDataset
 from training.progress import Progress
+from training.resume import newest, ready
 from training.stopping import NOT_FINISHED, Stopping
 from training.trainer import SAVING, PairTrainer
 from training.watch import Watch
@@ -75,7 +77,10 @@ def train(
             training_arguments.learning_rate,
         )
     if pair_arguments.full and pair_arguments.objective == "balance":
-        log.warning("full fine-tuning with `balance` keeps a second, frozen copy of the model in memory")
+        log.warning(
+            "full fine-tuning with `balance` keeps a second, frozen copy of the model in memory: its weights once "
+            "more, shared out under ZeRO-3 and on every process otherwise. LoRA needs none"
+        )
     data = locate("crows_pairs", pair_arguments.data_dir)
     pairs = crows_pairs.read(data.path)
     folds = grouped_folds(pairs, pair_arguments.num_folds) if pair_arguments.num_folds > 1 else [-1] * len(pairs)
@@ -129,6 +134,8 @@ def train_fold(
     )
     base_model = None
     if not pair_arguments.full:
+        # Under ZeRO-3 loading draws random numbers: the adapter's are to be the same under every strategy.
+        set_seed(training_arguments.seed)
         model = with_adapter(model, pair_arguments, family)
     elif pair_arguments.objective == "balance":
         base_model = load_model(pair_arguments, family)
@@ -155,19 +162,21 @@ def train_fold(
         training_arguments.world_size,
     )
     started = time.monotonic()
-    done = complete_checkpoints(folder)
-    if done:
-        log.info("fold %d: resuming from %s", split.fold, done[-1].name)
-    with full_disk_explained(folder, folder / SAVING):
-        trainer.train(resume_from_checkpoint=str(done[-1]) if done else None)
+    start = newest(complete_checkpoints(folder))
+    if start is not None:
+        log.info("fold %d: resuming from %s", split.fold, start.name)
+    with full_disk_explained(folder, folder / SAVING), ready(start, trainer.accelerator) as checkpoint:
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     if trainer.state.global_step < trainer.state.max_steps:
         return False
+    held = gather_object([trainer.sharding.held])
     if trainer.is_world_process_zero():
         scheduled = scheduled_checkpoints(folder)
         finished = {
             "checkpoints": {step.name: _epoch(step) for step in scheduled},
             "steps": trainer.state.global_step,
             "seconds": round(time.monotonic() - started, 1),
+            "held_bytes": [one and one._asdict() for one in held],
         }
         atomic_write(folder / TRAINED_FILE, json.dumps(finished, indent=1) + "\n")
         for passing in set(complete_checkpoints(folder)) - set(scheduled):

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import logging
 import re
+import shutil
 from pathlib import Path
 
 from harness.files import atomic_write, sha256_file
 
 MANIFEST = "manifest.json"
 UNSCHEDULED = "unscheduled.json"
+FOR_RESUMING = ("optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state*.pth", "latest", "global_step*")
+"""What a checkpoint holds beside weights, config and trainer_state.json: some three times the trained weights' size."""
+
 log = logging.getLogger(__name__)
 
 
@@ -38,6 +42,11 @@ def is_complete(checkpoint: Path) -> bool:
     return True
 
 
+def sealed_names(checkpoint: Path) -> list[str]:
+    """The files that the manifest of a complete checkpoint lists."""
+    return list(json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8")))
+
+
 def complete_checkpoints(output_dir: Path) -> list[Path]:
     """The complete checkpoint-N folders of a run, by N."""
     numbered = {
@@ -63,6 +72,20 @@ def scheduled_checkpoints(output_dir: Path) -> list[Path]:
 def _unscheduled(output_dir: Path) -> set[int]:
     file = output_dir / UNSCHEDULED
     return set(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else set()
+
+
+def keep_weights_only(checkpoint: Path) -> None:
+    """Delete what only resuming needs; the checkpoint stays complete, and can still be scored, at every moment."""
+    extra = [path for pattern in FOR_RESUMING for path in checkpoint.glob(pattern)]
+    if not extra:
+        return
+    manifest = checkpoint / MANIFEST
+    digests = json.loads(manifest.read_text(encoding="utf-8"))
+    names = {path.name for path in extra}
+    kept = {name: digest for name, digest in digests.items() if Path(name).parts[0] not in names}
+    atomic_write(manifest, json.dumps(kept, indent=1) + "\n")
+    for path in extra:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def step_of(checkpoint: Path) -> int:

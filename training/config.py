@@ -17,7 +17,9 @@ import torch
 import transformers
 from transformers import HfArgumentParser
 
+from harness.devices import require_able, visible_gpus
 from harness.files import read_yaml
+from training.devices import asked_here, under_deepspeed, without_compiling
 
 DECIDES_WEIGHTS = (
     "learning_rate",
@@ -114,18 +116,30 @@ class PairArguments:
 
 @dataclass
 class TrainingArguments(transformers.TrainingArguments):
-    """`transformers.TrainingArguments` with defaults for a few hundred pairs; on a machine without GPU, gloo."""
+    """`transformers.TrainingArguments` with defaults for a few hundred pairs; on a machine without GPU, gloo.
+
+    Raises:
+        ValueError: a setting that means nothing here, or a strategy that this machine's devices cannot run.
+    """
 
     per_device_train_batch_size: int = field(default=16, metadata={"help": "Pairs a device and step."})
     learning_rate: float = field(default=5e-4, metadata={"help": "The initial learning rate for AdamW."})
     warmup_steps: float = field(default=0.1, metadata={"help": "Steps of linear warm-up; below 1, a share of all."})
     num_train_epochs: float = field(default=2.0, metadata={"help": "Passes over the pairs of the other folds."})
     save_strategy: str = field(default="epoch", metadata={"help": "When to write a checkpoint."})
+    save_total_limit: int | None = field(
+        default=None,
+        metadata={
+            "help": "Newest checkpoints that keep what resuming needs; weights of all stay, to be scored. 2 survives a "
+            "damaged one."
+        },
+    )
     logging_steps: float = field(default=5, metadata={"help": "Steps between log lines."})
     logging_nan_inf_filter: bool = field(default=False, metadata={"help": "The trainer stops at such a loss itself."})
     ddp_find_unused_parameters: bool | None = field(
         default=False, metadata={"help": "Whether some weights may go without a gradient in a step."}
     )
+    use_cpu: bool = field(default=False, metadata={"help": "Whether to leave GPUs alone."})
     remove_unused_columns: bool = field(default=False, metadata={"help": "Pairs have no columns that a model takes."})
 
     def __post_init__(self) -> None:
@@ -139,10 +153,14 @@ class TrainingArguments(transformers.TrainingArguments):
                     f"{name}={getattr(self, name)} means nothing here: the objectives are training/objectives.py's, "
                     "batches are grouped by length, and checkpoints are scored by `stereoscope run` or `eval`"
                 )
+        asked = next((name for name in ("fp16", "bf16") if getattr(self, name)), None)
+        require_able(asked_here(asked, torch.cuda.is_available() and not self.use_cpu), visible_gpus())
         if not torch.cuda.is_available():
             self.use_cpu = True
             if int(os.environ.get("WORLD_SIZE", "1")) > 1:
                 self.ddp_backend: str | None = self.ddp_backend or "gloo"
+            if under_deepspeed():
+                without_compiling()
         super().__post_init__()
 
 

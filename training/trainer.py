@@ -7,8 +7,10 @@ What differs from the stock Trainer, and why:
   means is not the mean once sentences differ in length;
 - batches group sentences of one length, and are the same for every number of processes;
 - the frozen base of `balance` is the model with its adapter switched off, so there is no second copy (under full
-  fine-tuning there is one);
+  fine-tuning there is one, sharded where the trained model is);
 - a checkpoint is written aside and renamed, so a folder named checkpoint-N is complete;
+- `save_total_limit` takes from older checkpoints what resuming needs, never the weights, which are still to be scored;
+- after the first step each process checks that it holds its share of what ZeRO splits, and no more;
 - a loss that is not finite stops the run.
 """
 
@@ -21,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
 from torch import Tensor, nn
 from torch.utils.data import Sampler
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState
@@ -29,9 +30,11 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from training import objectives
 from training.as_asked import require_disjoint, require_strategy, zero_stage_of
-from training.checkpoints import scheduled_checkpoints, seal
+from training.checkpoints import complete_checkpoints, keep_weights_only, seal
 from training.config import PairArguments, TrainingArguments
 from training.pairs import PairDataset, PairInEpoch
+from training.resume import mend_converted
+from training.sharding import ShardingCheck, frozen_copy, frozen_weights_left_out, zero_stage
 
 SAVING = ".saving"
 
@@ -44,7 +47,9 @@ class PairTrainer(Trainer):
     ) -> None:
         super().__init__(*args, **kwargs)
         self.pair_arguments = pair_arguments
-        self.base_model = base_model.to(self.args.device).eval() if base_model is not None else None
+        self.base_model = None if base_model is None else frozen_copy(base_model, self.accelerator)
+        self.sharding = ShardingCheck(self.accelerator, self.base_model)
+        self.add_callback(self.sharding)
         self.loss_is_scaled_for_ga = True
         self._term_sums: dict[str, float] = {}
         self._pairs_seen = 0
@@ -109,11 +114,13 @@ class PairTrainer(Trainer):
     @torch.no_grad()
     def _base_logits(self, model: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
         """The base model's, without dropout; the model that is trained goes on in the mode that it was in."""
-        unwrapped = self.accelerator.unwrap_model(model)
-        base = self.base_model if self.base_model is not None else unwrapped
+        if self.base_model is not None:
+            frozen: Tensor = self.base_model(**inputs).logits
+            return frozen
+        base = self.accelerator.unwrap_model(model)
         training = base.training
         base.eval()
-        with unwrapped.disable_adapter() if isinstance(unwrapped, PeftModel) else nullcontext():
+        with base.disable_adapter():
             logits: Tensor = base(**inputs).logits
         base.train(training)
         return logits
@@ -158,14 +165,36 @@ class PairTrainer(Trainer):
             self._aside = False
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
+            # DeepSpeed's scripts that put shards together: the weights are whole already.
+            for script in (output / SAVING / name).glob("zero_to_*.py"):
+                script.unlink()
             seal(output / SAVING / name)
             shutil.rmtree(output / name, ignore_errors=True)
             (output / SAVING / name).rename(output / name)
             shutil.rmtree(output / SAVING)
             if self.args.save_total_limit:
-                for old in scheduled_checkpoints(output)[: -self.args.save_total_limit]:
-                    shutil.rmtree(old)
+                for old in complete_checkpoints(output)[: -self.args.save_total_limit]:
+                    keep_weights_only(old)
         self.accelerator.wait_for_everyone()
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        with frozen_weights_left_out(self.model_wrapped) if zero_stage(self.accelerator) else nullcontext():
+            super()._save_optimizer_and_scheduler(output_dir)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint and zero_stage(self.accelerator) == 3 and self.model_wrapped.load_universal_checkpoint():
+            mend_converted(self.model_wrapped.optimizer.optimizer, Path(checkpoint))
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Under ZeRO-2 as under DDP, where every process has all weights.
+
+        The stock Trainer would clone them, and write weights that two layers share (`lm_head`) twice.
+        """
+        if zero_stage(self.accelerator) == 2:
+            self._save(output_dir)
+        else:
+            super().save_model(output_dir, _internal_call)
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
         super()._save(output_dir, state_dict)
