@@ -271,11 +271,12 @@ def _nodes() -> list[dict[str, Any]]:
 def _require_room(stages: Sequence[Stage]) -> None:
     """A stage that fits on no node would wait for ever."""
     sizes = [Needs(int(node["Resources"].get("CPU", 0)), int(node["Resources"].get("GPU", 0))) for node in _nodes()]
+    listed = ", ".join(f"{size.cpus} and {size.gpus}" for size in sorted(sizes))
     for stage in stages:
         if not any(size.cpus >= stage.needs.cpus and size.gpus >= stage.needs.gpus for size in sizes):
             raise ValueError(
                 f"{stage.name} needs {stage.needs.cpus} CPUs and {stage.needs.gpus} GPUs of one node; the cluster's "
-                f"have {', '.join(f'{size.cpus} and {size.gpus}' for size in sorted(sizes))}. Take another accelerate_config"
+                f"have {listed}. Take another accelerate_config"
             )
 
 
