@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import socket
 import time
 import uuid
 from collections.abc import Sequence
@@ -78,8 +79,12 @@ class RayExecutor:
         if "://" in address:
             raise ValueError(f"--address {address}: expected HOST:PORT of the head; start the run on one of its nodes")
         try:
+            if address != "auto":
+                # Ray itself would try for minutes, and then end the process.
+                host, _, port = address.rpartition(":")
+                socket.create_connection((host, int(port)), timeout=10).close()
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, TimeoutError, RuntimeError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             raise RuntimeError(
                 f"no Ray cluster at {address} that this machine is part of ({error}). Start one with "
                 "`ray start --head` here and `ray start --address HOST:PORT` on the others, or leave --executor out"
