@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import socket
 import time
 import uuid
 from collections.abc import Sequence
@@ -78,8 +79,12 @@ class RayExecutor:
         if "://" in address:
             raise ValueError(f"--address {address}: expected HOST:PORT of the head; start the run on one of its nodes")
         try:
+            if address != "auto":
+                # Ray itself would try for minutes, and then end the process.
+                host, _, port = address.rpartition(":")
+                socket.create_connection((host, int(port)), timeout=10).close()
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, TimeoutError, RuntimeError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             raise RuntimeError(
                 f"no Ray cluster at {address} that this machine is part of ({error}). Start one with "
                 "`ray start --head` here and `ray start --address HOST:PORT` on the others, or leave --executor out"
@@ -271,11 +276,12 @@ def _nodes() -> list[dict[str, Any]]:
 def _require_room(stages: Sequence[Stage]) -> None:
     """A stage that fits on no node would wait for ever."""
     sizes = [Needs(int(node["Resources"].get("CPU", 0)), int(node["Resources"].get("GPU", 0))) for node in _nodes()]
+    listed = ", ".join(f"{size.cpus} and {size.gpus}" for size in sorted(sizes))
     for stage in stages:
         if not any(size.cpus >= stage.needs.cpus and size.gpus >= stage.needs.gpus for size in sizes):
             raise ValueError(
                 f"{stage.name} needs {stage.needs.cpus} CPUs and {stage.needs.gpus} GPUs of one node; the cluster's "
-                f"have {', '.join(f'{size.cpus} and {size.gpus}' for size in sorted(sizes))}. Take another accelerate_config"
+                f"have {listed}. Take another accelerate_config"
             )
 
 

@@ -33,6 +33,7 @@ from training.folds import grouped_folds
 from training.pairs import PairCollator, PairDataset
 from training.progress import Progress
 from training.resume import newest, ready
+from training.shared_folder import require_shared
 from training.stopping import NOT_FINISHED, Stopping
 from training.trainer import SAVING, PairTrainer
 from training.watch import Watch
@@ -67,6 +68,7 @@ def train(
     """
     output_dir = Path(training_arguments.output_dir)
     require_writable(output_dir)
+    require_shared(output_dir, training_arguments)
     keep_freed_memory()
     family = family_of({"pretrained": pair_arguments.model_name_or_path})
     require_fitting(pair_arguments, training_arguments, family)

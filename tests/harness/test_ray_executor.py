@@ -148,6 +148,12 @@ def stage(folder: Path, name: str, code: str = "", after: str | None = None, gpu
     return Stage(name, (sys.executable,), ("-c", program), Needs(1, gpus), file.is_file, lambda: None, progress, after)
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nonsense"])
+def test_an_address_without_a_cluster_says_how_to_start_one(address: str) -> None:
+    with pytest.raises(RuntimeError, match=rf"no Ray cluster at {address}.*ray start --head"):
+        RayExecutor(address)
+
+
 def test_models_are_treated_at_once_and_the_stages_of_each_in_order(executor: RayExecutor, tmp_path: Path) -> None:
     wait = "(folder / '{0} is here').touch()\nwhile not (folder / '{1} is here').exists(): time.sleep(0.1)"
     stages = [
