@@ -48,12 +48,16 @@ def launcher_arguments(process: int) -> list[str] | None:
     file = Path(f"/proc/{process}/cmdline")
     if not file.is_file():
         return None
-    words = file.read_text(encoding="utf-8", errors="replace").split("\0")[:-1]
+    return after_launch(file.read_text(encoding="utf-8", errors="replace").split("\0")[:-1])
+
+
+def after_launch(words: Sequence[str]) -> list[str] | None:
+    """What follows `accelerate launch` in a command line, however it was spelled; None if it is none."""
     for place, word in enumerate(words[:4]):
         if word == "accelerate.commands.launch" or Path(word).name == "accelerate-launch":
-            return words[place + 1 :]
+            return list(words[place + 1 :])
         if Path(word).name == "accelerate" and words[place + 1 : place + 2] == ["launch"]:
-            return words[place + 2 :]
+            return list(words[place + 2 :])
     return None
 
 
@@ -124,6 +128,23 @@ def require_disjoint(rows_by_rank: Sequence[Sequence[int]]) -> None:
                     f"one step, so the processes would repeat each other's work. {ADVICE}"
                 )
             owner[row] = rank
+
+
+def require_one_checkpoint(name_by_rank: Sequence[str | None]) -> None:
+    """Stops a run whose processes would go on from different checkpoints.
+
+    Args:
+        name_by_rank: the newest complete checkpoint that each rank sees; None: it sees none.
+
+    Raises:
+        RuntimeError: they differ; says what each rank sees.
+    """
+    if len(set(name_by_rank)) > 1:
+        seen = ", ".join(f"rank {rank}: {name or 'none'}" for rank, name in enumerate(name_by_rank))
+        raise RuntimeError(
+            f"the processes see different checkpoints to go on from ({seen}). output_dir must be a folder that all "
+            "machines share"
+        )
 
 
 def zero_stage_of(model: Any) -> int | None:
