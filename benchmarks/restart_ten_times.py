@@ -1,4 +1,4 @@
-"""Kills rank 1 of a two-process training, and counts how often the restart goes on from its newest checkpoint by itself.
+"""Kills rank 1 of a two-process training, and counts how often it goes on from its newest checkpoint by itself.
 
     python benchmarks/restart_ten_times.py FOLDER --by run|torch [--tries 10]
 

@@ -12,6 +12,11 @@ import pytest
 from safetensors.torch import save_file
 from torch import zeros
 
+from harness.data.crows_pairs import Pair
+from harness.data.split import Split
+from training.__main__ import train_fold
+from training.checkpoints import complete_checkpoints
+from training.config import PairArguments, TrainingArguments
 from training.disk import full_disk_explained, require_writable
 
 
@@ -70,3 +75,32 @@ def test_the_errors_of_safetensors_and_torch_on_a_full_disk_are_known(small_disk
         with pytest.raises(OSError, match="the disk is full"), full_disk_explained(small_disk, saving):
             save({"weight": zeros(2_000_000)}, str(saving / "weights"))
         assert not saving.exists()
+
+
+@pytest.mark.slow
+def test_a_run_whose_disk_ran_full_goes_on_once_there_is_room(
+    small_disk: Path, tiny_model: Path, pairs: list[Pair]
+) -> None:
+    subprocess.run(["mount", "-o", "remount,size=1536k", str(small_disk)], check=True)
+    split = Split(data_sha256="", folds=1, fold=-1, train=tuple(pair.pair_id for pair in pairs), held_out=())
+
+    def train() -> bool:
+        training_arguments = TrainingArguments(
+            output_dir=str(small_disk / "out"),
+            max_steps=9,
+            per_device_train_batch_size=4,
+            save_strategy="steps",
+            save_steps=1,
+            report_to=[],
+            disable_tqdm=True,
+        )
+        return train_fold(PairArguments(str(tiny_model)), training_arguments, "causal", split, pairs)
+
+    with pytest.raises(OSError, match="the disk is full"):
+        train()
+    kept = complete_checkpoints(small_disk / "out")
+    assert 0 < len(kept) < 9
+    assert {folder.name for folder in (small_disk / "out").iterdir() if folder.is_dir()} == {one.name for one in kept}
+    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+    assert train()
+    assert len(complete_checkpoints(small_disk / "out")) == 9
