@@ -11,7 +11,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from accelerate.utils import gather_object
 from transformers import TrainerCallback, set_seed
 from transformers.utils.logging import disable_progress_bar
 
@@ -24,7 +23,7 @@ from harness.data.tokens import load_tokenizer
 from harness.files import atomic_write
 from harness.models.positions import window
 from harness.orphans import exit_with_run, stop_with_launcher
-from training.as_asked import require_one_checkpoint, require_processes
+from training.as_asked import require_processes
 from training.checkpoints import complete_checkpoints, scheduled_checkpoints
 from training.config import PairArguments, TrainingArguments, fingerprint, parse
 from training.disk import full_disk_explained, require_writable
@@ -157,7 +156,6 @@ def train_fold(
     )
     started = time.monotonic()
     done = complete_checkpoints(folder)
-    require_one_checkpoint(gather_object([done[-1].name if done else None]))
     if done:
         log.info("fold %d: resuming from %s", split.fold, done[-1].name)
     with full_disk_explained(folder, folder / SAVING):

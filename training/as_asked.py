@@ -130,23 +130,6 @@ def require_disjoint(rows_by_rank: Sequence[Sequence[int]]) -> None:
             owner[row] = rank
 
 
-def require_one_checkpoint(name_by_rank: Sequence[str | None]) -> None:
-    """Stops a run whose processes would go on from different checkpoints.
-
-    Args:
-        name_by_rank: the newest complete checkpoint that each rank sees; None: it sees none.
-
-    Raises:
-        RuntimeError: they differ; says what each rank sees.
-    """
-    if len(set(name_by_rank)) > 1:
-        seen = ", ".join(f"rank {rank}: {name or 'none'}" for rank, name in enumerate(name_by_rank))
-        raise RuntimeError(
-            f"the processes see different checkpoints to go on from ({seen}). output_dir must be a folder that all "
-            "machines share"
-        )
-
-
 def zero_stage_of(model: Any) -> int | None:
     """The stage of the DeepSpeed engine that wraps a model, None without one."""
     if type(model).__module__.partition(".")[0] != "deepspeed":
