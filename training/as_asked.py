@@ -48,12 +48,16 @@ def launcher_arguments(process: int) -> list[str] | None:
     file = Path(f"/proc/{process}/cmdline")
     if not file.is_file():
         return None
-    words = file.read_text(encoding="utf-8", errors="replace").split("\0")[:-1]
+    return after_launch(file.read_text(encoding="utf-8", errors="replace").split("\0")[:-1])
+
+
+def after_launch(words: Sequence[str]) -> list[str] | None:
+    """What follows `accelerate launch` in a command line, however it was spelled; None if it is none."""
     for place, word in enumerate(words[:4]):
         if word == "accelerate.commands.launch" or Path(word).name == "accelerate-launch":
-            return words[place + 1 :]
+            return list(words[place + 1 :])
         if Path(word).name == "accelerate" and words[place + 1 : place + 2] == ["launch"]:
-            return words[place + 2 :]
+            return list(words[place + 2 :])
     return None
 
 

@@ -34,7 +34,15 @@ def is_complete(checkpoint: Path) -> bool:
     if not manifest.is_file():
         log.warning("%s has no %s: not complete, skipped", checkpoint, MANIFEST)
         return False
-    for name, digest in json.loads(manifest.read_text(encoding="utf-8")).items():
+    try:
+        digests = json.loads(manifest.read_text(encoding="utf-8"))
+    except ValueError as error:
+        log.warning("%s: %s is not JSON (%s): damaged, skipped", checkpoint, MANIFEST, error)
+        return False
+    if not isinstance(digests, dict) or not digests:
+        log.warning("%s: %s names no files: damaged, skipped", checkpoint, MANIFEST)
+        return False
+    for name, digest in digests.items():
         file = checkpoint / name
         if not file.is_file() or sha256_file(file) != digest:
             log.warning("%s differs from %s in %s: damaged, skipped", checkpoint, MANIFEST, name)

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,10 @@ from harness.experiment import _checkpoint_tasks, _claim, run
 from harness.experiment_file import load
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+from kill_twenty_times import timeless  # noqa: E402
+
 STAGES = ("score tiny", "train tiny", "score checkpoints of tiny")
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 
@@ -62,18 +67,6 @@ def finish(*arguments: object) -> str:
     )
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
     return outcome.stdout + outcome.stderr
-
-
-def timeless(report: Path) -> Any:
-    """The report without what two runs of one experiment may differ in: durations, and names with a folder or date."""
-    varying = ("seconds", "command", "checkpoint", "results")
-
-    def strip(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: strip(item) for key, item in value.items() if key not in varying}
-        return [strip(item) for item in value] if isinstance(value, list) else value
-
-    return strip(json.loads((report / "report.json").read_text()))
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +128,34 @@ def test_a_run_killed_in_any_stage_goes_on_to_the_same_report(
     finish(*arguments)
     assert timeless(tmp_path / "out" / "report") == timeless(finished[1] / "report")
     assert not list((tmp_path / "out").rglob(".results_*"))
+
+
+@pytest.mark.slow
+def test_a_killed_training_process_is_started_again_and_sigterm_to_the_run_loses_nothing(
+    model: Path, finished: tuple[Path, Path, str], tmp_path: Path
+) -> None:
+    experiment, training = write(tmp_path / "tiny.yaml", model), tmp_path / "out" / "tiny" / "training"
+    arguments = ("run", experiment, "--output_dir", tmp_path / "out")
+    process = subprocess.Popen(stereoscope(*arguments), env=ENVIRONMENT, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    wait_for(training / "fold-0" / "checkpoint-2")
+    os.kill(int(children.read_text()), signal.SIGKILL)
+    wait_for(training / "fold-1" / "checkpoint-2")
+    process.send_signal(signal.SIGTERM)
+    output = process.stderr.read()
+    assert process.wait() == 128 + signal.SIGTERM
+    assert "failed with exit code -9, but had come further: started again (2 left)" in output
+    assert "stopped by SIGTERM; the same command goes on" in output
+    finish(*arguments)
+    assert timeless(tmp_path / "out" / "report") == timeless(finished[1] / "report")
+
+
+def wait_for(folder: Path, seconds: float = 240) -> None:
+    deadline = time.monotonic() + seconds
+    while not folder.is_dir():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 @pytest.mark.slow
