@@ -24,7 +24,7 @@ from harness.experiment_file import Experiment, ModelEntry, load
 from harness.files import atomic_write
 from harness.metrics.benchmarks import BENCHMARKS, HELD_OUT_OF
 from harness.orphans import only_run
-from harness.preflight import check
+from harness.preflight import check, check_devices
 from harness.results import find_scored
 from harness.scoring import Job, JobTarget, write_job
 from harness.task_files import leaves, select
@@ -71,6 +71,7 @@ def run(path: Path, output_dir: Path | None = None, dry_run: bool = False) -> Pa
         print(f"[{len(stages) + 1}/{len(stages) + 1}] report: stereoscope report {folder}")
         return folder / "report"
     check(experiment, lambda model: read_config({"pretrained": model.pretrained, "revision": model.revision}))
+    check_devices(experiment)
     with only_run(folder) as environment:
         _claim(folder, experiment)
         for number, stage in enumerate(stages, start=1):

@@ -19,7 +19,7 @@ from transformers import HfArgumentParser
 
 from harness.devices import require_able, visible_gpus
 from harness.files import read_yaml
-from training.devices import asked_here, under_deepspeed, without_compiling
+from training.launched import asked_here, under_deepspeed, without_compiling
 
 DECIDES_WEIGHTS = (
     "learning_rate",
