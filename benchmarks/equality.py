@@ -4,9 +4,9 @@
 
 Tiny models of every family, full and with LoRA, on the built-in pairs (sentences of different lengths, dropout off),
 with one global batch. The first table gives the largest absolute difference of a step's loss and of a final weight from
-the run of one process, and the bytes of weights and of AdamW's moments that each process holds. With `--seeds N` a second
-table compares runs with dropout over N seeds: the masks differ with the processes, so only the distribution can agree.
-Finished runs are kept in the folder and not repeated.
+the run of one process, and the bytes of weights and of AdamW's moments that each process holds. With `--seeds N` a
+second table compares runs with dropout over N seeds: the masks differ with the processes, so that only the distribution
+can agree. Finished runs are kept in the folder and not repeated.
 """
 
 from __future__ import annotations
