@@ -23,7 +23,7 @@ from harness.files import atomic_write
 from harness.launching import launch, sigterm_raises
 from harness.metrics.benchmarks import BENCHMARKS, HELD_OUT_OF
 from harness.orphans import only_run, stage_environment
-from harness.preflight import check
+from harness.preflight import check, check_devices
 from harness.results import find_scored
 from harness.scoring import Job, JobTarget, write_job
 from harness.stage import Executor, Stage, duration, launcher, needs, titled, visible_gpus
@@ -79,6 +79,9 @@ def run(path: Path, output_dir: Path | None = None, dry_run: bool = False, execu
         print(f"[{len(stages) + 1}/{len(stages) + 1}] report: stereoscope report {folder}")
         return folder / "report"
     check(experiment, lambda model: read_config({"pretrained": model.pretrained, "revision": model.revision}))
+    if isinstance(executor, LocalExecutor):
+        # A cluster's nodes have devices of their own, and say themselves what they lack.
+        check_devices(experiment)
     with sigterm_raises(), only_run(folder):
         _claim(folder, experiment)
         executor.run(stages, folder, experiment.restarts)

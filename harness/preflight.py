@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from harness.data.families import TASKS_OF, family
+from harness.devices import require_able, visible_gpus
 from harness.experiment_file import Experiment, ModelEntry
 from harness.metrics.benchmarks import BENCHMARKS, HELD_OUT_OF
 from harness.strategy import read_strategy
@@ -28,6 +29,22 @@ def check(experiment: Experiment, config_of: Callable[[ModelEntry], PretrainedCo
         config = config_of(model)
         _check_tasks(experiment, model, config)
         _check_precision(experiment, model, config)
+
+
+def check_devices(experiment: Experiment) -> None:
+    """Check that this machine can run each model's training; those on several machines are checked on each of them.
+
+    Raises:
+        ValueError: names the model, what it asks for and what to take instead.
+    """
+    gpus = visible_gpus()
+    for model in experiment.models:
+        strategy = read_strategy(experiment.accelerate_config_of(model), experiment.training_of(model))
+        if strategy.machines == 1:
+            try:
+                require_able(strategy, gpus)
+            except ValueError as error:
+                raise ValueError(f"{experiment.name}, model {model.name}: {error}") from error
 
 
 def _check_tasks(experiment: Experiment, model: ModelEntry, config: PretrainedConfig) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from accelerate.state import AcceleratorState
 from accelerate.utils import gather_object
 from transformers import TrainerCallback, set_seed
 from transformers.utils.logging import disable_progress_bar
@@ -141,6 +142,8 @@ def train_fold(
         model = with_adapter(model, pair_arguments, family)
     elif pair_arguments.objective == "balance":
         base_model = load_model(pair_arguments, family)
+    # Each fold's trainer brings an Accelerator, and accelerate takes a DeepSpeed plugin for the first one only.
+    AcceleratorState._reset_state()
     trainer = PairTrainer(
         model=model,
         args=training_arguments,

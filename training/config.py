@@ -19,7 +19,7 @@ from transformers import HfArgumentParser
 
 from harness.devices import require_able, visible_gpus
 from harness.files import read_yaml
-from training.devices import asked_here, under_deepspeed, without_compiling
+from training.launched import asked_here, under_deepspeed, without_compiling
 
 DECIDES_WEIGHTS = (
     "learning_rate",
@@ -154,7 +154,11 @@ class TrainingArguments(transformers.TrainingArguments):
                     "batches are grouped by length, and checkpoints are scored by `stereoscope run` or `eval`"
                 )
         asked = next((name for name in ("fp16", "bf16") if getattr(self, name)), None)
-        require_able(asked_here(asked, torch.cuda.is_available() and not self.use_cpu), visible_gpus())
+        strategy = asked_here(asked, torch.cuda.is_available() and not self.use_cpu)
+        require_able(strategy, visible_gpus())
+        if strategy.zero_stage and strategy.precision != "fp32":
+            # The stock Trainer refuses a DeepSpeed config in 16 bit whose flag is not set as well.
+            setattr(self, strategy.precision, True)
         if not torch.cuda.is_available():
             self.use_cpu = True
             if int(os.environ.get("WORLD_SIZE", "1")) > 1:

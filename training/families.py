@@ -96,6 +96,8 @@ def with_adapter(model: PreTrainedModel, arguments: PairArguments, family: Famil
             target_modules=targets[0] if targets == ["all-linear"] else targets,
             task_type=PEFT_TASKS[family],
         ),
+        # In the base's own type: fp32 adapters on an fp16 base, which ZeRO-3 loads, would go without loss scaling.
+        autocast_adapter_dtype=False,
     )
 
 

@@ -71,12 +71,13 @@ def ready(checkpoint: Path | None, accelerator: Accelerator) -> Iterator[Path | 
         return
     folder = checkpoint.parent / STAGED
     config = accelerator.state.deepspeed_plugin.deepspeed_config
+    own = config.get("checkpoint", {})
     try:
         _stage(checkpoint, folder, accelerator)
-        config["checkpoint"] = {**config.get("checkpoint", {}), "load_universal": True}
+        config["checkpoint"] = {**own, "load_universal": True}
         yield folder / checkpoint.name
     finally:
-        config.pop("checkpoint", None)
+        config["checkpoint"] = own
         if accelerator.is_main_process:
             shutil.rmtree(folder, ignore_errors=True)
 

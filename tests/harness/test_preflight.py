@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from harness import preflight
 from harness.experiment_file import Experiment
 from harness.plan import known_config
 from harness.preflight import check
@@ -59,3 +60,19 @@ def test_t5_in_fp16_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match=re.escape("google/flan-t5-small overflow")):
         checked("google/flan-t5-small", ["crows_pairs"], training=training)
     checked("bert-base-uncased", ["crows_pairs"], training=training)
+
+
+def test_a_run_on_gpus_that_are_not_here_is_refused_before_the_first_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(preflight, "visible_gpus", list)
+    model = {"name": "one", "pretrained": "gpt2"}
+
+    def on(config: str) -> Experiment:
+        training = {"accelerate_config": f"accelerate_configs/{config}.yaml"}
+        given = {"name": "study", "models": [model], "tasks": ["crows_pairs"], "training": training}
+        return Experiment.model_validate(given)
+
+    with pytest.raises(ValueError, match=r"study, model one: 2 GPUs, ZeRO-2, fp16: asked for, but torch sees no GPU"):
+        preflight.check_devices(on("t4x2_zero2"))
+    preflight.check_devices(on("cpu_2proc_zero2"))
+    preflight.check_devices(on("two_machines_zero3"))

@@ -23,6 +23,13 @@ ROOT = Path(__file__).resolve().parents[2]
         ("t4x2_ddp_fp32", Strategy(2, 0, "fp32", True), "2 GPUs, DDP, fp32"),
         ("t4x2_zero2", Strategy(2, 2, "fp16", True, DEFAULT_BUCKET), "2 GPUs, ZeRO-2, fp16"),
         ("t4x2_zero3", Strategy(2, 3, "fp16", True, DEFAULT_BUCKET), "2 GPUs, ZeRO-3, fp16"),
+        ("cpu_2proc_zero3", Strategy(2, 3, bucket=DEFAULT_BUCKET), "2 CPU processes, ZeRO-3, fp32"),
+        (
+            "t4x2_zero2_offload",
+            Strategy(2, 2, "fp16", True, DEFAULT_BUCKET, offload_optimizer=True),
+            "2 GPUs, ZeRO-2 with offload, fp16",
+        ),
+        ("two_machines_ddp", Strategy(2, gpu=True, machines=2), "2 GPUs on 2 machines, DDP, fp32"),
     ],
 )
 def test_every_accelerate_config_is_read_as_its_name_says(

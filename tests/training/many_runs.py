@@ -16,9 +16,10 @@ CONFIGS = ROOT / "accelerate_configs"
 
 @dataclass(frozen=True)
 class Run:
-    """Flags of `python -m training`; `deepspeed` takes the place of the launched config's DeepSpeed file.
+    """Flags of `python -m training`, a space parting several values of one.
 
-    `fp16_on_cpu` lets DeepSpeed believe that this CPU computes in fp16. `refused` expects a ValueError with this in it.
+    `deepspeed` takes the place of the launched config's DeepSpeed file. `fp16_on_cpu` lets DeepSpeed believe that this
+    CPU computes in fp16. `refused` expects a ValueError with this in it.
     """
 
     flags: dict[str, object]
@@ -57,7 +58,7 @@ def main(specification: Path) -> None:
 
             get_accelerator().is_fp16_supported = lambda: True
             config.require_able = lambda *_: None
-        flags = [word for name, value in run.flags.items() for word in (f"--{name}", str(value))]
+        flags = [word for name, value in run.flags.items() for word in (f"--{name}", *str(value).split(" "))]
         try:
             training.main(flags)
         except ValueError as error:

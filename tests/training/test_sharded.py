@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable, Mapping
@@ -13,6 +14,8 @@ import torch
 from family_models import FAMILIES
 from many_runs import Run, launch
 from peft import PeftModel
+from safetensors import safe_open
+from safetensors.torch import load_file
 from torch import Tensor
 
 from training.checkpoints import complete_checkpoints, keep_weights_only
@@ -80,6 +83,10 @@ def run_of(case: Case, model: Path, output_dir: Path, processes: int = 2, **sett
     return Run(flags, **settings)
 
 
+def changed(run: Run, **flags: object) -> Run:
+    return dataclasses.replace(run, flags={**run.flags, **flags})
+
+
 def stopped(finished: Path, output_dir: Path) -> Path:
     """A copy of a finished run as it was when step 3 had been saved."""
     shutil.copytree(finished, output_dir)
@@ -92,12 +99,20 @@ def stopped(finished: Path, output_dir: Path) -> Path:
 def home(tiny: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every case under every strategy, and runs that stop after step 3 and go on with another number of processes.
 
-    Folders: `STRATEGY/CASE`, `one` being one process; `2-to-1/STRATEGY/CASE` and `1-to-2/STRATEGY/CASE`.
+    Folders: `STRATEGY/CASE`, `one` being one process; `2-to-1/STRATEGY/CASE` and `1-to-2/STRATEGY/CASE`; `folds`, two
+    folds in one run; `still`, FLAN-T5 that goes through ZeRO-3 without learning.
     """
     home = tmp_path_factory.mktemp("strategies")
+    folds = {"folds": "0 1", "max_steps": 3}
     for strategy in STRATEGIES:
-        launch(strategy, [run_of(case, tiny(case.kind), home / strategy / str(case)) for case in CASES], home)
+        runs = [run_of(case, tiny(case.kind), home / strategy / str(case)) for case in CASES]
+        if strategy == ZERO3:
+            runs.append(changed(run_of(CASES[1], tiny("gpt2"), home / "folds" / strategy), **folds))
+            still = run_of(CASES[6], tiny("flan-t5"), home / "still")
+            runs.append(changed(still, learning_rate=0.0, max_steps=1, save_steps=1))
+        launch(strategy, runs, home)
     one = [run_of(case, tiny(case.kind), home / "one" / str(case), 1) for case in CASES]
+    one.append(changed(run_of(CASES[1], tiny("gpt2"), home / "folds" / "one", 1), **folds))
     for case in RESUMED:
         folder = stopped(home / DDP / str(case), home / "2-to-1" / DDP / str(case))
         one.append(run_of(case, tiny(case.kind), folder, 1))
@@ -144,8 +159,8 @@ def largest_difference(left: Mapping[str, Tensor], right: Mapping[str, Tensor]) 
     return max((left[name] - right[name]).abs().max().item() for name in left)
 
 
-def held(run: Path) -> list[dict[str, int]]:
-    return json.loads((run / "fold-0" / "trained.json").read_text())["held_bytes"]
+def held(run: Path, fold: str = "fold-0") -> list[dict[str, int]]:
+    return json.loads((run / fold / "trained.json").read_text())["held_bytes"]
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -173,10 +188,22 @@ def test_each_of_two_processes_holds_its_share(home: Path, case: Case) -> None:
             assert rank["frozen_copy"] == pytest.approx(parameters * whole["frozen_copy"], rel=0.02)
 
 
+def test_a_second_fold_under_zero3_starts_from_the_models_own_weights(home: Path, tiny: Callable[..., Path]) -> None:
+    runs = [home / "folds" / run / "fold-1" / "checkpoint-3" for run in ("one", ZERO3)]
+    assert largest_difference(*(loaded(CASES[1], tiny("gpt2"), checkpoint) for checkpoint in runs)) < 5e-5
+    assert held(home / "folds" / ZERO3, "fold-1") == held(home / ZERO3 / str(CASES[1]))
+
+
+def test_flan_t5_keeps_every_tensor_of_its_file_under_zero3(home: Path, tiny: Callable[..., Path]) -> None:
+    before = load_file(tiny("flan-t5") / "model.safetensors")
+    after = load_file(home / "still" / "fold-0" / "checkpoint-1" / "model.safetensors")
+    assert not torch.equal(before["lm_head.weight"], before["shared.weight"])
+    assert after.keys() == before.keys()
+    assert [name for name in before if not torch.equal(before[name], after[name])] == []
+
+
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_weight_files_are_the_same_whatever_wrote_them(home: Path, case: Case) -> None:
-    from safetensors import safe_open
-
     name = "model.safetensors" if case.full else "adapter_model.safetensors"
     contents = []
     for run in ("one", *STRATEGIES):
