@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +13,9 @@ import yaml
 DEFAULT_BUCKET = 500_000_000
 """Elements of DeepSpeed's `reduce_bucket_size` where its config names none."""
 
+DEFAULT_REUSE = 1_000_000_000
+"""Elements of its `stage3_max_reuse_distance`."""
+
 
 @dataclass(frozen=True)
 class Strategy:
@@ -20,6 +23,8 @@ class Strategy:
 
     `zero_stage` 0 keeps the whole model and its optimizer on every process. `precision` names the 16-bit type, by
     autocast at stage 0 and as the weights' own type under ZeRO. `bucket` counts the elements of ZeRO's reduce buffer.
+    `offload_optimizer` and `offload_weights` keep ZeRO's shards in the host's memory. The processes are spread evenly
+    over the `machines`. `reuse` is ZeRO-3's reuse distance, the elements over which it keeps a gathered weight.
     """
 
     processes: int = 1
@@ -27,11 +32,17 @@ class Strategy:
     precision: Literal["fp32", "fp16", "bf16"] = "fp32"
     gpu: bool = False
     bucket: int = 0
+    offload_optimizer: bool = False
+    offload_weights: bool = False
+    machines: int = 1
+    reuse: int = 0
 
     def __str__(self) -> str:
         device = "GPU" if self.gpu else "CPU process"
         count = f"one {device}" if self.processes == 1 else f"{self.processes} {device}{'s' if self.gpu else 'es'}"
+        count += f" on {self.machines} machines" if self.machines > 1 else ""
         spread = f"ZeRO-{self.zero_stage}" if self.zero_stage else "DDP" if self.processes > 1 else ""
+        spread += " with offload" if self.offload_optimizer or self.offload_weights else ""
         return ", ".join(part for part in (count, spread, self.precision) if part)
 
 
@@ -48,22 +59,39 @@ def read_strategy(accelerate_config: Path | None, settings: Mapping[str, Any]) -
     launch = {} if accelerate_config is None else yaml.safe_load(accelerate_config.read_text(encoding="utf-8"))
     asked = next((name for name in ("fp16", "bf16") if settings.get(name)), None)
     precision: Any = asked or str(launch.get("mixed_precision", "no")).replace("no", "fp32")
-    zero_stage: Any = 0
-    bucket = 0
-    if launch.get("distributed_type") == "DEEPSPEED":
-        file = Path(launch["deepspeed_config"]["deepspeed_config_file"])
-        deepspeed = json.loads(file.read_text(encoding="utf-8"))
-        zero = deepspeed["zero_optimization"]
-        zero_stage = zero["stage"]
-        if zero_stage not in (2, 3):
-            raise ValueError(f"{file}: zero_optimization.stage is {zero_stage}, expected 2 or 3")
-        bucket = int(zero.get("reduce_bucket_size", DEFAULT_BUCKET))
-        enabled = next((name for name in ("fp16", "bf16") if deepspeed.get(name, {}).get("enabled") is True), None)
-        precision = enabled or precision
-    return Strategy(
+    machines = int(launch.get("num_machines", 1))
+    spread = Strategy(
         processes=int(launch.get("num_processes", 1)),
-        zero_stage=zero_stage,
         precision=precision,
-        gpu=accelerate_config is not None and not launch.get("use_cpu", False),
-        bucket=bucket,
+        # Shapes of our own say by gpu_ids that they are for GPUs; those of several machines take what each has.
+        gpu=not launch.get("use_cpu", accelerate_config is None) and launch.get("gpu_ids", "all") != "",
+        machines=machines,
     )
+    if launch.get("distributed_type") == "DEEPSPEED":
+        return replace(spread, **read_zero(Path(launch["deepspeed_config"]["deepspeed_config_file"]), precision))
+    return spread
+
+
+def read_zero(deepspeed_config: Path, precision: str = "fp32") -> dict[str, Any]:
+    """The fields of a `Strategy` that a DeepSpeed config decides.
+
+    Args:
+        precision: where the DeepSpeed config names none.
+
+    Raises:
+        ValueError: a stage other than 2 and 3; names the file.
+    """
+    config = json.loads(deepspeed_config.read_text(encoding="utf-8"))
+    zero = config["zero_optimization"]
+    if zero["stage"] not in (2, 3):
+        raise ValueError(f"{deepspeed_config}: zero_optimization.stage is {zero['stage']}, expected 2 or 3")
+    return {
+        "zero_stage": zero["stage"],
+        "precision": next(
+            (name for name in ("fp16", "bf16") if config.get(name, {}).get("enabled") is True), precision
+        ),
+        "bucket": int(zero.get("reduce_bucket_size", DEFAULT_BUCKET)),
+        "reuse": int(zero.get("stage3_max_reuse_distance", DEFAULT_REUSE)) if zero["stage"] == 3 else 0,
+        "offload_optimizer": zero.get("offload_optimizer", {}).get("device", "none") != "none",
+        "offload_weights": zero.get("offload_param", {}).get("device", "none") != "none",
+    }
