@@ -62,6 +62,23 @@ def run(
 
 
 @app.command()
+def plan(
+    experiment: Annotated[Path, typer.Argument(help="Experiment file, e.g. experiments/scalability.yaml.")],
+    device: Annotated[
+        str, typer.Option(help="t4x2, p100, t4, l4, rtx3090, rtx4090, a100-40, a100-80 or cpu (this machine's).")
+    ] = "t4x2",
+    host_gib: Annotated[
+        float | None, typer.Option("--host_gib", help="Memory of the machine itself, in GiB, where it is another.")
+    ] = None,
+) -> None:
+    """Tell each model's memory under every accelerate config, in full and with LoRA, and which config to take."""
+    from harness.plan_table import plan as lines
+
+    for line in lines(experiment, device, host_gib):
+        print(line, flush=True)
+
+
+@app.command()
 def report(
     run_dirs: Annotated[list[Path], typer.Argument(help="Folders of runs, or of `stereoscope eval` results.")],
     output_dir: Annotated[

@@ -1,36 +1,35 @@
 """How much memory fine-tuning takes on each device, from a model without weights: nothing is loaded or run.
 
-A model on torch's meta device has shapes and no data. Its parameters are counted; what its backward pass will need is
-found by a forward pass that computes nothing, noting every tensor that autograd would keep.
-
 Bytes a process for the model's states, P parameters of which t are trained, n processes:
 
 | | weights | gradients | optimizer (AdamW) | buffers |
 | --- | --- | --- | --- | --- |
 | one process, DDP | 4 P | 4 t | 8 t | DDP's buckets: 4 t |
-| ZeRO-2, 16 bit | 2 P | 6 t / n | 12 t / n | 2 x reduce bucket |
-| ZeRO-3, 16 bit | 2 P / n + 4 x largest layer | 4 t / n | 12 t / n | 2 x reduce bucket |
+| ZeRO-2, 16 bit (fp32) | 2 P (4 P) | 6 t / n (8 t / n) | 12 t / n | reduce bucket |
+| ZeRO-3, 16 bit (fp32) | 2 P / n (4 P / n) | 6 t / n (4 t / n) | 12 t / n (8 t / n) | reduce bucket, gathered weights |
 
-Sources: Rajbhandari et al. 2020 (ZeRO, arXiv 1910.02054, section 3) and DeepSpeed's own estimators
-(`estimate_zero2_model_states_mem_needs`: 2 P + 18 P / n; `estimate_zero3_...`: 4 x largest layer + 18 P / n). The
-optimizer's 12 are a 32-bit weight and AdamW's two moments. Under ZeRO in fp32 a weight is 4 bytes and has no second
-copy: 4 t / n for gradients, 8 t / n for the optimizer.
+The optimizer's 12 are a 32-bit weight and AdamW's two moments; ZeRO-2 makes the former in fp32 too. With their offload,
+optimizer and gradients, and under ZeRO-3 the weights, are in the host's memory instead. ZeRO-3 does not let go of a
+gathered weight that it will need again soon: at the end of the forward pass it holds those of the last
+`stage3_max_reuse_distance` / 2 elements, and between two passes through the model all that fit in that distance.
+
+Sources: Rajbhandari et al. 2020 (ZeRO, arXiv 1910.02054, section 3), DeepSpeed's own estimators
+(`estimate_zero2_model_states_mem_needs`, `estimate_zero3_...`: 2 P + 18 P / n; 4 x largest layer + 18 P / n; in the
+host's memory 16 or 18 P and half as much again) and its `stage_1_and_2.py`, `stage3.py` and
+`partitioned_param_coordinator.py`.
 
 Left out: the device's own context (0.3 to 0.5 GiB), fragmentation, and what a layer needs only while it computes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 
+from harness.activations import Batch, kept_bytes, weights_in_16_bit
 from harness.data.families import Family
 from harness.strategy import Strategy
 
@@ -38,15 +37,8 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
 GIB = 1 << 30
-
-
-class Batch(NamedTuple):
-    """The largest step of one process: texts, tokens of each (and of the decoder's), predictions that are scored."""
-
-    rows: int
-    tokens: int
-    decoder_tokens: int
-    scored: int
+HOST_MARGIN = 1.5
+"""DeepSpeed's own, for pinned memory comes in larger pieces than are asked for."""
 
 
 class Parameters(NamedTuple):
@@ -60,7 +52,9 @@ class Parameters(NamedTuple):
 class Memory:
     """Bytes on one device, by what they hold.
 
-    `buffers` are those of communication between processes, `logits` everything of the vocabulary's size.
+    `gradients` are the most there are, when the optimizer steps; `gradients_kept` those of them that are there during
+    a forward pass. `buffers` are those of communication between processes, `gathered` whole weights made of ZeRO-3's
+    shards, `logits` everything of the vocabulary's size. `host` is what a machine's processes take of its own memory.
     """
 
     weights: int
@@ -69,18 +63,16 @@ class Memory:
     buffers: int
     activations: int
     logits: int
-    gradients_stay: bool = False
+    gradients_kept: int = 0
+    gathered: int = 0
+    host: int = 0
 
     @property
     def peak(self) -> int:
-        """The most at one time.
-
-        Activations are freed while gradients come to be, so that only the larger of both counts, unless gradients stay
-        from one batch to the next (accumulation).
-        """
+        """The most at one time: activations are freed while gradients come to be, so that one of both counts."""
         states = self.weights + self.optimizer + self.buffers
-        passing = self.activations + self.logits
-        return states + (self.gradients + passing if self.gradients_stay else max(self.gradients, passing))
+        passing = self.gathered + self.activations + self.logits
+        return states + max(self.gradients, self.gradients_kept + passing)
 
 
 def empty_model(config: PretrainedConfig, family: Family) -> nn.Module:
@@ -113,6 +105,7 @@ def training_memory(
     *,
     frozen_copy: bool = False,
     distributions: int = 2,
+    passes: int = 1,
     accumulates: bool = False,
     checkpointing: bool = False,
 ) -> Memory:
@@ -121,157 +114,110 @@ def training_memory(
     Args:
         model: on the meta device, with its adapter and frozen as it will be trained. Under ZeRO in 16 bit it is
             turned into that type.
-        frozen_copy: a second model, in fp32, that is not trained.
+        frozen_copy: a second model, kept as the first is, that is not trained.
         distributions: how many log-probability distributions over the vocabulary, one a scored token, live at once.
+        passes: forward passes through the trained model in a step, of which the last ones keep no activations.
         accumulates: gradients are kept over several batches.
         checkpointing: layers are computed again for the backward pass.
     """
-    total, trained = count_parameters(model)
-    own_type = strategy.zero_stage > 0 and strategy.precision != "fp32"
-    if own_type:
-        model = model.to(_TYPES[strategy.precision])
-    size, shards = 2 if own_type else 4, strategy.processes if strategy.zero_stage else 1
-    weights = size * total
-    if strategy.zero_stage == 3:
-        weights = size * total // strategy.processes + 4 * _largest_layer(model)
-    buckets = 4 * trained if strategy.processes > 1 and not strategy.zero_stage else 0
-    activations = activation_bytes(model, batch, strategy)
-    if checkpointing:
-        activations = _checkpointed(activations, model, batch, size)
+    count = count_parameters(model)
+    size = 2 if weights_in_16_bit(strategy) else 4
+    weights = _weights(count, strategy, size)
+    gradients = _gradients(count, strategy, size)
+    kept = kept_bytes(model, batch, strategy)
+    tied = _tied_embeddings(model) if not strategy.zero_stage else 0
     return Memory(
-        weights=weights + (4 * total if frozen_copy else 0),
-        gradients=(6 if own_type and strategy.zero_stage == 2 else 4) * trained // shards,
-        optimizer=(12 if own_type else 8) * trained // shards,
-        buffers=buckets + size * strategy.bucket,
-        activations=activations,
-        logits=_logits(model, batch, strategy, distributions),
-        gradients_stay=accumulates,
+        weights=weights * (2 if frozen_copy else 1),
+        gradients=gradients + tied,
+        optimizer=0 if strategy.offload_optimizer else _optimizer(count, strategy, size),
+        buffers=_buffers(count, strategy, size),
+        activations=kept.checkpointed if checkpointing else kept.plain,
+        logits=_logits(model, batch, distributions, size),
+        gradients_kept=_gradients_kept(count, strategy, size, accumulates),
+        gathered=size * _gathered(model, count, strategy, passes),
+        host=_host(count, strategy, size, frozen_copy),
     )
 
 
-def activation_bytes(model: nn.Module, batch: Batch, strategy: Strategy) -> int:
-    """Bytes that autograd keeps from a forward pass for the backward pass, parameters not counted.
-
-    Every storage counts once, however many operations keep it. The pass follows what the device does: GPU kernels keep
-    dropout masks as bytes and no attention matrix, and autocast keeps 16-bit copies of weights and inputs.
-    """
-    own = {weight.untyped_storage()._cdata for weight in (*model.parameters(), *model.buffers())}
-    kept: dict[int, torch.UntypedStorage] = {}
-
-    def note(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage._cdata not in own:
-            kept[storage._cdata] = storage
-        return tensor
-
-    inputs = {"input_ids": torch.zeros(batch.rows, batch.tokens, dtype=torch.long, device="meta")}
-    if batch.decoder_tokens:
-        inputs["decoder_input_ids"] = torch.zeros(batch.rows, batch.decoder_tokens, dtype=torch.long, device="meta")
-    with ExitStack() as modes:
-        if strategy.gpu:
-            modes.enter_context(_GpuKernels())
-        if strategy.precision != "fp32" and not strategy.zero_stage:
-            modes.enter_context(_Autocast(_TYPES[strategy.precision]))
-        modes.enter_context(torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor))
-        model(**inputs)
-    return sum(storage.nbytes() for storage in kept.values())
+def _shards(strategy: Strategy) -> int:
+    return strategy.processes if strategy.zero_stage else 1
 
 
-_TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
+def _weights(count: Parameters, strategy: Strategy, size: int) -> int:
+    if strategy.zero_stage < 3:
+        return size * count.total
+    return 0 if strategy.offload_weights else size * count.total // strategy.processes
 
 
-class _GpuKernels(TorchFunctionMode):
-    """Dropout and attention as their GPU kernels do them: what these keep differs from what the CPU's keep."""
-
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        given = kwargs or {}
-        if func is functional.dropout:
-            return _dropout(*args, **given)
-        if func is functional.scaled_dot_product_attention:
-            return _attention(*args, **given)
-        return func(*args, **given)
+def _optimizer(count: Parameters, strategy: Strategy, size: int) -> int:
+    master = strategy.zero_stage == 2 or size == 2
+    return (12 if master else 8) * count.trained // _shards(strategy)
 
 
-def _dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    return torch.native_dropout(input, p, training)[0] if training and p > 0 else input
+def _gradients(count: Parameters, strategy: Strategy, size: int) -> int:
+    if strategy.offload_optimizer:
+        return 0
+    bytes_each = 6 if size == 2 else 8 if strategy.zero_stage == 2 else 4
+    return bytes_each * count.trained // _shards(strategy)
 
 
-def _attention(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attn_mask: Tensor | None = None,
-    dropout_p: float = 0.0,
-    is_causal: bool = False,
-    scale: float | None = None,
-    enable_gqa: bool = False,
-) -> Tensor:
-    if enable_gqa:
-        key, value = (part.repeat_interleave(query.size(1) // part.size(1), 1) for part in (key, value))
-    attend = torch.ops.aten._scaled_dot_product_efficient_attention
-    output: Tensor = attend(query, key, value, None, True, dropout_p, is_causal, scale=scale)[0]
-    return output
+def _gradients_kept(count: Parameters, strategy: Strategy, size: int, accumulates: bool) -> int:
+    """ZeRO-3 has its shard of them allocated all the time, the others while they accumulate."""
+    if strategy.offload_optimizer or not (accumulates or strategy.zero_stage == 3):
+        return 0
+    return size * count.trained // _shards(strategy)
 
 
-class _Autocast(TorchFunctionMode):
-    """CUDA autocast's rules, which torch has for no meta device: products in 16 bit, sensitive operations in fp32.
+def _buffers(count: Parameters, strategy: Strategy, size: int) -> int:
+    """Of the reduce bucket, which is allocated whole, a CPU's memory holds only what is written."""
+    if not strategy.zero_stage:
+        return 4 * count.trained if strategy.processes > 1 else 0
+    return size * (strategy.bucket if strategy.gpu else min(strategy.bucket, count.trained))
 
-    Source: the op lists of torch's automatic mixed precision documentation, as far as language models use them.
-    """
 
-    IN_16_BIT = ("linear", "matmul", "__matmul__", "addmm", "bmm", "baddbmm", "mm", "scaled_dot_product_attention")
-    IN_FP32 = ("layer_norm", "softmax", "log_softmax", "pow", "__pow__", "exp", "rsqrt", "sum", "cumsum", "norm")
-
-    def __init__(self, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.dtype = dtype
-        self.copies: dict[int, Tensor] = {}
-
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        name, given = getattr(func, "__name__", ""), kwargs or {}
-        if name not in self.IN_16_BIT + self.IN_FP32:
-            return func(*args, **given)
-        target = self.dtype if name in self.IN_16_BIT else torch.float32
-        return func(
-            *(self._cast(value, target) for value in args),
-            **{key: self._cast(value, target) for key, value in given.items()},
-        )
-
-    def _cast(self, value: Any, target: torch.dtype) -> Any:
-        if not isinstance(value, Tensor) or not value.is_floating_point() or value.dtype == target:
-            return value
-        if not isinstance(value, nn.Parameter):
-            return value.to(target)
-        if id(value) not in self.copies:
-            self.copies[id(value)] = value.to(target)
-        return self.copies[id(value)]
+def _gathered(model: nn.Module, count: Parameters, strategy: Strategy, passes: int) -> int:
+    """Elements of the weights that ZeRO-3 has whole when the forward pass has ended."""
+    if strategy.zero_stage < 3:
+        return 0
+    if passes > 1 and count.total <= strategy.reuse:
+        return count.total
+    return min(count.total, strategy.reuse // 2 + _largest_layer(model))
 
 
 def _largest_layer(model: nn.Module) -> int:
     return max(sum(weight.numel() for weight in module.parameters(recurse=False)) for module in model.modules())
 
 
-def _checkpointed(activations: int, model: nn.Module, batch: Batch, size: int) -> int:
-    """One layer's activations at a time, and the input of every layer (Chen et al. 2016, arXiv 1604.06174)."""
-    config: Any = model.config
-    decoder_layers = int(getattr(config, "num_decoder_layers", 0)) if batch.decoder_tokens else 0
-    layers, hidden = int(config.num_hidden_layers), int(config.hidden_size)
-    places = batch.tokens * layers + batch.decoder_tokens * decoder_layers
-    return activations // (layers + decoder_layers) + batch.rows * places * hidden * size
+def _host(count: Parameters, strategy: Strategy, size: int, frozen_copy: bool) -> int:
+    """Of one machine: whole models while they are loaded, in fp32 by every process; under ZeRO-3 in shards."""
+    processes = strategy.processes // strategy.machines
+    loaded = 4 * count.total * (2 if frozen_copy else 1)
+    if strategy.zero_stage < 3:
+        loaded *= processes
+    if not strategy.gpu:
+        return 0
+    held = (16 * count.trained if strategy.offload_optimizer else 0) // strategy.machines
+    held += (size * count.total if strategy.offload_weights else 0) // strategy.machines
+    return max(loaded, int(HOST_MARGIN * held))
 
 
-def _logits(model: nn.Module, batch: Batch, strategy: Strategy, distributions: int) -> int:
+def _tied_embeddings(model: nn.Module) -> int:
+    """The last gradient to come is that of the embeddings, which is whole before it is added to the tied head's."""
+    head, embeddings = _head(model), model.get_input_embeddings().weight  # type: ignore[operator]
+    return 4 * head.numel() if head is embeddings and head.requires_grad else 0
+
+
+def _head(model: nn.Module) -> Tensor:
+    weight: Tensor = model.get_output_embeddings().weight  # type: ignore[operator]
+    return weight
+
+
+def _logits(model: nn.Module, batch: Batch, distributions: int, size: int) -> int:
     """The logits of all texts or their gradient, and fp32 distributions at the scored tokens, [rows, tokens, V] each.
 
-    A trained vocabulary head's gradient comes with the first step back, while all activations are still there. Under
-    ZeRO it is reduced at once, through the bucket.
+    A trained vocabulary head's gradient comes with the first step back, while all activations are still there.
     """
-    head: Tensor = model.get_output_embeddings().weight  # type: ignore[operator]
-    vocabulary = head.shape[0]
+    head = _head(model)
     places = batch.rows * (batch.decoder_tokens or batch.tokens)
-    own = 4 * head.numel() if head.requires_grad and not strategy.zero_stage else 0
-    return 4 * vocabulary * (places + distributions * batch.scored) + own
+    own = size * head.numel() if head.requires_grad else 0
+    return 4 * head.shape[0] * (places + distributions * batch.scored) + own

@@ -8,10 +8,12 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
+from harness.activations import Batch
 from harness.data.families import Family, family, read_config
 from harness.experiment_file import Experiment, ModelEntry
-from harness.memory import GIB, Batch, Memory, Parameters, count_parameters, empty_model, training_memory
+from harness.memory import GIB, Memory, Parameters, count_parameters, empty_model, training_memory
 from harness.model_shapes import SHAPES, config_of
 from harness.report.formatting import parameters
 from harness.strategy import Strategy, read_strategy
@@ -30,6 +32,9 @@ LONGEST_SPANS = 18
 INSTRUCTION_TOKENS = 12
 MASKED_ROWS_A_PAIR = 5.5
 """Tokens that a pair's sentences do not share, each a text of `balance`: in the batch of 8 pairs with the most."""
+
+CHECKPOINTING = ("activation_checkpointing", "gradient_checkpointing")
+"""The setting's name, and the one that it had before."""
 
 MASKED_AT_ONCE = 12
 """Tokens masked together in the longest sentence of the language modelling objectives."""
@@ -55,7 +60,7 @@ def model_plan(experiment: Experiment, model: ModelEntry) -> str:
     strategy = read_strategy(experiment.accelerate_config_of(model), settings)
     config = known_config(model)
     kind = family(config)
-    batch = largest_batch(kind, arguments, _setting(settings, "per_device_train_batch_size"))
+    batch = largest_batch(kind, arguments, setting(settings, "per_device_train_batch_size"))
     count, memory = planned(config, kind, arguments, strategy, batch, settings)
     own = count.total if arguments.full else count.total - count.trained
     trained = "all of them" if arguments.full else f"{parameters(count.trained)} of adapters"
@@ -80,24 +85,43 @@ def planned(
     settings: Mapping[str, Any],
 ) -> tuple[Parameters, Memory]:
     """The size of a model as it will be trained, and the memory of it; `settings` are those of `python -m training`."""
+    model = model_to_train(config, kind, arguments)
+    accumulation = int(setting(settings, "gradient_accumulation_steps"))
+    return count_parameters(model), memory_of(model, arguments, strategy, batch, accumulation, checkpoints(settings))
+
+
+def model_to_train(config: PretrainedConfig, kind: Family, arguments: PairArguments) -> nn.Module:
+    """The model without its memory, with an adapter unless all of it is trained."""
     model: Any = empty_model(config, kind)
-    balance = arguments.objective == "balance"
     if not arguments.full:
         with torch.device("meta"), warnings.catch_warnings():
             # PEFT tells of every GPT-2 that its layers are stored transposed.
             warnings.simplefilter("ignore")
             model = with_adapter(model, arguments, kind)
-    count = count_parameters(model)
-    memory = training_memory(
+    trained: nn.Module = model
+    return trained
+
+
+def memory_of(
+    model: nn.Module,
+    arguments: PairArguments,
+    strategy: Strategy,
+    batch: Batch,
+    accumulation: int,
+    checkpointing: bool,
+) -> Memory:
+    """The memory of training a model that `model_to_train` made with the same `arguments`."""
+    balance = arguments.objective == "balance"
+    return training_memory(
         model,
         batch,
         strategy,
         frozen_copy=arguments.full and balance,
         distributions=4 if balance else 2,
-        accumulates=int(_setting(settings, "gradient_accumulation_steps")) > 1,
-        checkpointing=bool(_setting(settings, "gradient_checkpointing")),
+        passes=2 if balance and not arguments.full else 1,
+        accumulates=accumulation > 1,
+        checkpointing=checkpointing,
     )
-    return count, memory
 
 
 def pair_arguments(model: ModelEntry, settings: Mapping[str, Any]) -> PairArguments:
@@ -124,11 +148,29 @@ def largest_batch(kind: Family, arguments: PairArguments, pairs: int) -> Batch:
     return Batch(rows, tokens, LONGEST_SPANS, rows * LONGEST_SPANS)
 
 
-def _setting(settings: Mapping[str, Any], name: str) -> Any:
+def setting(settings: Mapping[str, Any], name: str) -> Any:
+    """A setting of `python -m training`, its default where it is not given."""
     value = settings.get(name)
     return TrainingArguments.__dataclass_fields__[name].default if value is None else value
 
 
+def checkpoints(settings: Mapping[str, Any]) -> bool:
+    """Whether layers are computed again for the backward pass."""
+    return any(settings.get(name) for name in CHECKPOINTING)
+
+
 def _told(memory: Memory) -> str:
-    parts = ("weights", "gradients", "optimizer", "buffers", "activations", "logits", "peak")
-    return ", ".join(f"{part} {getattr(memory, part) / GIB:.2f}" for part in parts)
+    return ", ".join(f"{part} {size / GIB:.2f}" for part, size in parts_of(memory).items())
+
+
+def parts_of(memory: Memory) -> dict[str, int]:
+    """The bytes on one device as a plan tells them; weights gathered from shards are among the buffers."""
+    return {
+        "weights": memory.weights,
+        "gradients": memory.gradients,
+        "optimizer": memory.optimizer,
+        "buffers": memory.buffers + memory.gathered,
+        "activations": memory.activations,
+        "logits": memory.logits,
+        "peak": memory.peak,
+    }

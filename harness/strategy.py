@@ -13,6 +13,9 @@ import yaml
 DEFAULT_BUCKET = 500_000_000
 """Elements of DeepSpeed's `reduce_bucket_size` where its config names none."""
 
+DEFAULT_REUSE = 1_000_000_000
+"""Elements of its `stage3_max_reuse_distance`."""
+
 
 @dataclass(frozen=True)
 class Strategy:
@@ -21,7 +24,7 @@ class Strategy:
     `zero_stage` 0 keeps the whole model and its optimizer on every process. `precision` names the 16-bit type, by
     autocast at stage 0 and as the weights' own type under ZeRO. `bucket` counts the elements of ZeRO's reduce buffer.
     `offload_optimizer` and `offload_weights` keep ZeRO's shards in the host's memory. The processes are spread evenly
-    over the `machines`.
+    over the `machines`. `reuse` is ZeRO-3's reuse distance, the elements over which it keeps a gathered weight.
     """
 
     processes: int = 1
@@ -32,6 +35,7 @@ class Strategy:
     offload_optimizer: bool = False
     offload_weights: bool = False
     machines: int = 1
+    reuse: int = 0
 
     def __str__(self) -> str:
         device = "GPU" if self.gpu else "CPU process"
@@ -87,6 +91,7 @@ def read_zero(deepspeed_config: Path, precision: str = "fp32") -> dict[str, Any]
             (name for name in ("fp16", "bf16") if config.get(name, {}).get("enabled") is True), precision
         ),
         "bucket": int(zero.get("reduce_bucket_size", DEFAULT_BUCKET)),
+        "reuse": int(zero.get("stage3_max_reuse_distance", DEFAULT_REUSE)) if zero["stage"] == 3 else 0,
         "offload_optimizer": zero.get("offload_optimizer", {}).get("device", "none") != "none",
         "offload_weights": zero.get("offload_param", {}).get("device", "none") != "none",
     }

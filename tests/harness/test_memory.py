@@ -10,12 +10,11 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoConfig, GPT2Config
 
+from harness.activations import Batch, kept_bytes
 from harness.data.families import family
 from harness.memory import (
     GIB,
-    Batch,
     Memory,
-    activation_bytes,
     count_parameters,
     empty_model,
     training_memory,
@@ -95,7 +94,7 @@ def test_traced_activations_are_the_bytes_that_autograd_keeps_of_a_real_model(ki
         real(**inputs)
     expected = sum(storage.nbytes() for storage in kept.values())
     # Constants such as a mask may be shared or not; they are far smaller than any layer's activations.
-    assert activation_bytes(empty, batch, Strategy()) == pytest.approx(expected, rel=0.01)
+    assert kept_bytes(empty, batch, Strategy()).plain == pytest.approx(expected, rel=0.01)
 
 
 def states_of_120_576(strategy: Strategy) -> Memory:
@@ -145,7 +144,7 @@ def test_sixteen_bit_states_of_two_gpus_are_deepspeeds_own_estimates(
 def test_half_precision_and_gpu_kernels_keep_fewer_activations() -> None:
     def kept(strategy: Strategy, own_type: bool = False) -> int:
         model = empty_model(small("gpt2"), "causal")
-        return activation_bytes(model.half() if own_type else model, BATCH, strategy)
+        return kept_bytes(model, BATCH, strategy).plain
 
     cpu, gpu = kept(Strategy()), kept(Strategy(gpu=True))
     autocast, weights_in_half = kept(Strategy(1, 0, "fp16", True)), kept(Strategy(2, 2, "fp16", True), own_type=True)
@@ -159,7 +158,7 @@ def test_a_layer_under_zero_in_half_takes_what_the_literature_counts() -> None:
         "bloom", vocab_size=512, hidden_size=512, n_layer=4, n_head=4, hidden_dropout=0.1, attention_dropout=0.1
     )
     model = empty_model(config, "causal").half()
-    found = activation_bytes(model, Batch(4, 16, 0, 0), Strategy(2, 2, "fp16", True))
+    found = kept_bytes(model, Batch(4, 16, 0, 0), Strategy(2, 2, "fp16", True)).plain
     assert found / (4 * 16 * 512 * 4) == pytest.approx(34, rel=0.15)
 
 

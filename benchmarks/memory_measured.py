@@ -1,0 +1,218 @@
+"""Is the memory that `stereoscope plan` tells what training takes? Both, side by side, for models that take seconds.
+
+    OMP_NUM_THREADS=1 python benchmarks/memory_measured.py
+    python benchmarks/memory_measured.py --gpu
+
+Each case trains three steps of the largest batch in a process of its own, with the trainer of `python -m training` and
+random texts of the length of the longest of CrowS-Pairs. Measured is the process's peak of resident memory over those
+steps (VmHWM), less what it held after training a tiny model of the same kind: imports, libraries, threads. With `--gpu`
+it is the peak of what torch allocated on the first GPU. Shapes are published ones with random weights, which cost as
+much as trained ones; a folder of `--model` is loaded as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import gc
+import json
+import logging
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, PretrainedConfig, set_seed
+
+from harness.activations import Batch
+from harness.data.families import Family, family
+from harness.experiment_file import ModelEntry
+from harness.memory import GIB, Memory
+from harness.model_shapes import SHAPES, config_of
+from harness.plan import largest_batch, pair_arguments, planned
+from harness.strategy import Strategy
+from training.config import TrainingArguments
+from training.families import AUTO_CLASSES, load_model, with_adapter
+from training.pairs import PairCollator, PairDataset, PairRows, Row
+from training.trainer import PairTrainer
+
+STEPS = 2
+_M_MMAP_THRESHOLD = -3
+TINY: Mapping[str, Mapping[str, Any]] = {
+    "bert": {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32},
+    "bloom": {"hidden_size": 32, "n_layer": 1, "n_head": 2},
+    "gpt2": {"n_embd": 32, "n_layer": 1, "n_head": 2},
+    "llama": {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32},
+    "t5": {"d_model": 32, "d_kv": 16, "d_ff": 32, "num_layers": 1, "num_heads": 2, "decoder_start_token_id": 0},
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model, hub id of a known shape or folder, and how it is trained."""
+
+    pretrained: str
+    full: bool
+    objective: str = "balance"
+    pairs: int = 8
+    checkpointing: bool = False
+    accumulation: int = 1
+
+    def __str__(self) -> str:
+        how = ["full" if self.full else "LoRA", self.objective, f"{self.pairs} pairs"]
+        how += ["checkpointing"] * self.checkpointing + [f"accumulation {self.accumulation}"] * (self.accumulation > 1)
+        return f"{self.pretrained}, {', '.join(how)}"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """As `python -m training` names them."""
+        return {
+            "full": self.full,
+            "objective": self.objective,
+            "per_device_train_batch_size": self.pairs,
+            "gradient_checkpointing": self.checkpointing,
+            "gradient_accumulation_steps": self.accumulation,
+        }
+
+
+CASES = (
+    Case("models/smollm2-135m", full=False),
+    Case("models/smollm2-135m", full=True, objective="both"),
+    Case("models/smollm2-135m", full=True, objective="both", checkpointing=True),
+    Case("gpt2", full=False),
+    Case("gpt2", full=True),
+    Case("gpt2", full=True, objective="both", pairs=4, accumulation=2),
+    Case("bert-base-uncased", full=False),
+    Case("bert-base-uncased", full=True, objective="both"),
+    Case("google/flan-t5-small", full=False),
+    Case("google/flan-t5-small", full=True, objective="both"),
+)
+
+
+def config(case: Case) -> PretrainedConfig:
+    """Of the model that the case names."""
+    return config_of(case.pretrained) if case.pretrained in SHAPES else AutoConfig.from_pretrained(case.pretrained)
+
+
+def plan(case: Case, gpu: bool) -> tuple[Batch, Memory]:
+    """The largest step of the case, and its planned memory."""
+    shape = config(case)
+    arguments = pair_arguments(ModelEntry(name="one", pretrained=case.pretrained), case.settings)
+    batch = largest_batch(family(shape), arguments, case.pairs)
+    return batch, planned(shape, family(shape), arguments, Strategy(gpu=gpu), batch, case.settings)[1]
+
+
+def measure(case: Case, gpu: bool) -> int:
+    """Bytes at the peak of the case's training, in this process, which trains nothing else."""
+    _hand_freed_memory_back()
+    shape = config(case)
+    kind = family(shape)
+    batch, _ = plan(case, gpu)
+    _train(case, kind, AUTO_CLASSES[kind].from_config(_tiny(shape)), None, batch)
+    gc.collect()
+    before = _resident("VmRSS")
+    model = _model(case, shape, kind)
+    base = _model(case, shape, kind) if case.full and case.objective == "balance" else None
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew from what is resident now
+    if gpu:
+        torch.cuda.reset_peak_memory_stats()
+    _train(case, kind, model, base, batch)
+    return torch.cuda.max_memory_allocated() if gpu else _resident("VmHWM") - before
+
+
+def _model(case: Case, shape: PretrainedConfig, kind: Family) -> Any:
+    if case.pretrained in SHAPES:
+        return AUTO_CLASSES[kind].from_config(shape)
+    return load_model(pair_arguments(ModelEntry(name="one", pretrained=case.pretrained), case.settings), kind)
+
+
+def _train(case: Case, kind: Family, model: Any, base: Any, batch: Batch) -> None:
+    set_seed(0)
+    arguments = pair_arguments(ModelEntry(name="one", pretrained=case.pretrained), case.settings)
+    if not case.full:
+        model = with_adapter(model, arguments, kind)
+    ours = vars(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        PairTrainer(
+            model=model,
+            args=TrainingArguments(
+                output_dir=folder,
+                max_steps=STEPS,
+                save_strategy="no",
+                report_to=[],
+                disable_tqdm=True,
+                **{name: value for name, value in case.settings.items() if name not in ours},
+            ),
+            train_dataset=_texts(batch, case, model.config.vocab_size),
+            data_collator=PairCollator(0),
+            pair_arguments=arguments,
+            base_model=base,
+        ).train()
+
+
+def _texts(batch: Batch, case: Case, vocabulary: int) -> PairDataset:
+    """Pairs that make exactly `batch`, as often as a step takes them."""
+    draw = torch.Generator().manual_seed(0)
+
+    def ids(count: int) -> list[int]:
+        return torch.randint(1, vocabulary, (count,), generator=draw).tolist()
+
+    def row() -> Row:
+        inputs = {"input_ids": ids(batch.tokens)}
+        if batch.decoder_tokens:
+            inputs["decoder_input_ids"] = ids(batch.decoder_tokens)
+        scored = batch.scored // batch.rows
+        return Row(inputs, list(range(scored)), ids(scored))
+
+    def rows_of(pair: Any, epoch: int) -> PairRows:
+        number = int(pair) % case.pairs
+        rows = [row() for _ in range(batch.rows * number // case.pairs, batch.rows * (number + 1) // case.pairs)]
+        return PairRows(rows[: len(rows) // 2], rows[len(rows) // 2 :])
+
+    pairs: Any = range(case.pairs * case.accumulation)
+    return PairDataset(pairs, rows_of, 512)
+
+
+def _tiny(shape: PretrainedConfig) -> PretrainedConfig:
+    return AutoConfig.for_model(shape.model_type, vocab_size=1000, **TINY[shape.model_type])
+
+
+def _hand_freed_memory_back() -> None:
+    """So that what is resident is what is allocated: glibc maps a block of 1 MiB or more for itself."""
+    ctypes.CDLL("libc.so.6").mallopt(_M_MMAP_THRESHOLD, 1 << 20)
+
+
+def _resident(name: str) -> int:
+    """A line of /proc/self/status, in bytes."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
+
+
+def main() -> None:
+    """Measure every case in a process of its own and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--gpu", action="store_true", help="train on the first GPU, in fp32")
+    parser.add_argument("--case", type=int, help="measure this one, counted from 0, and print its bytes alone")
+    arguments = parser.parse_args()
+    logging.disable(logging.WARNING)
+    if arguments.gpu and not torch.cuda.is_available():
+        parser.error("--gpu: torch finds no GPU here")
+    if arguments.case is not None:
+        print(json.dumps(measure(CASES[arguments.case], arguments.gpu)))
+        return
+    print("| case | planned GiB | measured GiB | planned / measured |\n| --- | ---: | ---: | ---: |")
+    for number, case in enumerate(CASES):
+        command = [sys.executable, __file__, "--case", str(number), *["--gpu"] * arguments.gpu]
+        printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        measured = int(printed.splitlines()[-1])
+        _, memory = plan(case, arguments.gpu)
+        row = f"{memory.peak / GIB:.2f} | {measured / GIB:.2f} | {memory.peak / measured:.2f}"
+        print(f"| {case} | {row} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

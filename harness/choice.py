@@ -1,0 +1,181 @@
+"""Which accelerate config to train a model with on a machine: the fastest whose memory is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.data.families import Family, family
+from harness.experiment_file import Experiment, ModelEntry
+from harness.machines import Machine
+from harness.memory import GIB, Memory, count_parameters
+from harness.plan import checkpoints, known_config, largest_batch, memory_of, model_to_train, pair_arguments, setting
+from harness.strategy import Strategy, read_strategy
+from training.config import PairArguments
+from training.families import T5_TYPES
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PretrainedConfig
+
+CONFIGS = Path("accelerate_configs")
+
+
+@dataclass(frozen=True)
+class Option:
+    """A way to train: `pairs` a device and batch, `accumulation` batches a step, and the memory of one process.
+
+    `usable` is the memory in GiB that a process may take on the machine, `host_gib` that of the machine's own.
+    """
+
+    config: Path
+    strategy: Strategy
+    pairs: int
+    accumulation: int
+    checkpointing: bool
+    memory: Memory
+    usable: float
+    host_gib: float
+
+    @property
+    def fits(self) -> bool:
+        """Whether the device and the host have that memory."""
+        return self.memory.peak <= self.usable * GIB and self.memory.host <= self.host_gib * GIB
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a model can be trained with, all weights or an adapter: an option for each config, fastest first."""
+
+    full: bool
+    parameters: int
+    trained: int
+    options: tuple[Option, ...]
+
+    @property
+    def taken(self) -> Option | None:
+        """The fastest that fits."""
+        return next((option for option in self.options if option.fits), None)
+
+
+def choices(experiment: Experiment, model: ModelEntry, machine: Machine) -> tuple[Choice, Choice]:
+    """All weights and LoRA, with the experiment's other settings.
+
+    A step's pairs stay what they are in the experiment. Of each config it is the largest batch that fits, without
+    checkpointing if one does, or else the smallest with it.
+
+    Raises:
+        ValueError: the model's shape is not known here, or no config is for this machine.
+    """
+    config = known_config(model)
+    settings = experiment.training_of(model)
+    usable = _usable(machine, config, settings)
+    step = _pairs_a_step(settings, read_strategy(experiment.accelerate_config_of(model), settings))
+    full, lora = (
+        _choice(config, pair_arguments(model, {**settings, "full": whole}), settings, step, usable, machine)
+        for whole in (True, False)
+    )
+    return full, lora
+
+
+def _choice(
+    config: PretrainedConfig,
+    arguments: PairArguments,
+    settings: Mapping[str, Any],
+    step: int,
+    usable: Mapping[Path, Strategy],
+    machine: Machine,
+) -> Choice:
+    kind = family(config)
+    model = model_to_train(config, kind, arguments)
+    count = count_parameters(model)
+    options = []
+    for path, strategy in usable.items():
+        tried = []
+        for option in _variants(path, strategy, model, kind, arguments, settings, step, machine):
+            tried.append(option)
+            if option.fits:
+                break
+        options.append(tried[-1])
+    base = count.total if arguments.full else count.total - count.trained
+    return Choice(arguments.full, base, count.trained, tuple(options))
+
+
+def _usable(machine: Machine, config: PretrainedConfig, settings: Mapping[str, Any]) -> dict[Path, Strategy]:
+    """The configs for such a machine and model, fastest first: the fewer things are sharded or offloaded, the faster.
+
+    Raises:
+        ValueError: there is none; says where they were looked for.
+    """
+    found = {path: read_strategy(path, settings) for path in sorted(CONFIGS.glob("*.yaml"))}
+    able = {path: strategy for path, strategy in found.items() if _able(strategy, machine, config)}
+    if not able:
+        raise ValueError(
+            f"none of the {len(found)} configs in {CONFIGS.resolve()} is for {machine.gpus or 'no'} GPU(s) and a "
+            f"{config.model_type} model; start from the folder that has {CONFIGS}/"
+        )
+    return dict(sorted(able.items(), key=lambda item: _slowness(item[1])))
+
+
+def _able(strategy: Strategy, machine: Machine, config: PretrainedConfig) -> bool:
+    if (
+        strategy.machines > 1
+        or strategy.gpu != (machine.gpus > 0)
+        or (strategy.gpu and strategy.processes != machine.gpus)
+    ):
+        return False
+    if strategy.precision == "bf16" and not machine.bf16:
+        return False
+    return not (strategy.precision == "fp16" and (config.model_type in T5_TYPES or not strategy.gpu))
+
+
+def _slowness(strategy: Strategy) -> tuple[bool | int, ...]:
+    """On a CPU processes share the cores: one is as fast as several and takes less memory."""
+    several = 0 if strategy.gpu else strategy.processes
+    return (
+        strategy.zero_stage,
+        strategy.offload_weights,
+        strategy.offload_optimizer,
+        several,
+        strategy.precision == "fp32",
+    )
+
+
+def _pairs_a_step(settings: Mapping[str, Any], strategy: Strategy) -> int:
+    one = int(setting(settings, "per_device_train_batch_size")) * int(setting(settings, "gradient_accumulation_steps"))
+    return one * strategy.processes
+
+
+def _variants(
+    path: Path,
+    strategy: Strategy,
+    model: nn.Module,
+    kind: Family,
+    arguments: PairArguments,
+    settings: Mapping[str, Any],
+    step: int,
+    machine: Machine,
+) -> Iterator[Option]:
+    """Fastest first."""
+    on_each = max(1, step // strategy.processes)
+    for checkpointing in (True,) if checkpoints(settings) else (False, True):
+        pairs = min(on_each, int(setting(settings, "per_device_train_batch_size")))
+        while True:
+            accumulation = on_each // pairs
+            batch = largest_batch(kind, arguments, pairs)
+            memory = memory_of(model, arguments, strategy, batch, accumulation, checkpointing)
+            yield Option(
+                path,
+                strategy,
+                pairs,
+                accumulation,
+                checkpointing,
+                memory,
+                machine.usable(strategy.processes),
+                machine.host_gib,
+            )
+            if pairs == 1:
+                break
+            pairs //= 2

@@ -1,0 +1,84 @@
+"""`stereoscope plan`: what each model of an experiment takes on a machine, config by config, and which one to take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.choice import Choice, Option, choices
+from harness.experiment_file import ModelEntry, load
+from harness.machines import Machine, machine
+from harness.memory import GIB
+from harness.plan import parts_of
+from harness.report.formatting import parameters
+
+PARTS = ("weights", "gradients", "optimizer", "buffers", "activations", "logits", "peak")
+HEADINGS = ("weights", "grads", "optim", "buffers", "activ", "logits", "peak", "host")
+
+
+def plan(experiment_file: Path, device: str, host_gib: float | None = None) -> Iterator[str]:
+    """The lines of the plan, each model's as soon as it is made.
+
+    Args:
+        device: a name of `harness.machines.MACHINES`.
+        host_gib: memory of the machine itself, where it is not the table's.
+
+    Raises:
+        ValueError: the experiment, the device or a model is not known; says what is.
+    """
+    experiment = load(experiment_file)
+    on = machine(device, host_gib)
+    yield _machine(device, on)
+    yield ""
+    yield f"  {'':4} {'config':22} {'batch':21} " + " ".join(f"{name:>7}" for name in HEADINGS)
+    summary = []
+    for model in experiment.models:
+        pair = choices(experiment, model, on)
+        yield f"{model.name}: {model.pretrained}, {parameters(pair[0].parameters)} parameters"
+        for choice in pair:
+            yield from (_row(choice, option) for option in choice.options)
+        summary.append(_summary(model, *pair))
+    yield ""
+    yield "| model | parameters | all weights | LoRA |\n| --- | ---: | --- | --- |"
+    yield from summary
+
+
+def _machine(device: str, on: Machine) -> str:
+    host = f"{on.host_gib:.0f} GiB of its own"
+    if not on.gpus:
+        return f"{device}: {host}"
+    usable = f"{on.usable(on.gpus):.1f} GiB usable on each GPU"
+    return f"{device}: {on.gpus} GPU(s), {usable}, {'bf16' if on.bf16 else 'no bf16'}, {host}. GiB on each GPU:"
+
+
+def _row(choice: Choice, option: Option) -> str:
+    parts = parts_of(option.memory)
+    sizes = [*(parts[name] for name in PARTS), option.memory.host]
+    told = " ".join(f"{size / GIB:7.2f}" for size in sizes)
+    mark = "*" if option is choice.taken else " "
+    how = "full" if choice.full else "LoRA"
+    return f"{mark} {how:4} {option.config.stem:22} {_batch(option):21} {told}  {_verdict(option)}"
+
+
+def _verdict(option: Option) -> str:
+    if option.fits:
+        return "fits"
+    return "too large" if option.memory.peak > option.usable * GIB else "host too small"
+
+
+def _batch(option: Option) -> str:
+    times = f"{option.accumulation} x " if option.accumulation > 1 else ""
+    again = ", again" if option.checkpointing else ""
+    return f"{times}{option.pairs} pair{'s' if option.pairs > 1 else ''}{again}"
+
+
+def _summary(model: ModelEntry, full: Choice, lora: Choice) -> str:
+    return f"| {model.name} | {parameters(full.parameters)} | {_taken(full)} | {_taken(lora)} |"
+
+
+def _taken(choice: Choice) -> str:
+    option = choice.taken
+    if option is None:
+        least = min(choice.options, key=lambda one: one.memory.peak)
+        return f"none fits: {least.memory.peak / GIB:.1f} GiB with {least.config.stem}"
+    return f"{option.config.stem}, {_batch(option)}: {option.memory.peak / GIB:.1f} GiB"
