@@ -122,18 +122,26 @@ def weight_difference(left: Path, right: Path) -> float:
 
 
 def equality_table(cases: Sequence[Case], folder: Path) -> Iterator[str]:
-    """Lines of Markdown; bytes are of the process that holds most."""
-    yield "| case | strategy | loss | weights | bytes of weights a process | of AdamW's moments | of the frozen copy |"
-    yield "| --- | --- | ---: | ---: | ---: | ---: | ---: |"
+    """Lines of Markdown, strategies parted by slashes; bytes are of the process that holds most."""
+    apart, all_names = " / ".join(list(STRATEGIES.values())[1:]), " / ".join(STRATEGIES.values())
+    yield f"| case | loss: {apart} | weights: {apart} | bytes of weights: {all_names} | of AdamW's moments |"
+    yield "| --- | --- | --- | --- | --- |"
     for case in cases:
-        one = folder / "cpu" / case.folder
-        for strategy, name in STRATEGIES.items():
-            run = folder / strategy / case.folder
-            held = json.loads((run / "fold-0" / "trained.json").read_text())["held_bytes"]
-            most = [f"{max(rank[key] for rank in held):,}" for key in ("parameters", "optimizer", "frozen_copy")]
-            apart = max(abs(mine - its) for mine, its in zip(losses(run), losses(one), strict=True))
-            found = ["", ""] if strategy == "cpu" else [f"{apart:.1e}", f"{weight_difference(run, one):.1e}"]
-            yield f"| {case} | {name} | {' | '.join([*found, *most])} |"
+        runs = [folder / strategy / case.folder for strategy in STRATEGIES]
+        steps = [losses(run) for run in runs]
+        by_loss = [max(abs(its - one) for its, one in zip(other, steps[0], strict=True)) for other in steps[1:]]
+        by_weight = [weight_difference(run, runs[0]) for run in runs[1:]]
+        found = [" / ".join(f"{difference:.1e}" for difference in part) for part in (by_loss, by_weight)]
+        found += [" / ".join(f"{_most(run, key):,}" for run in runs) for key in ("parameters", "optimizer")]
+        yield f"| {case} | {' | '.join(found)} |"
+        if _most(runs[0], "frozen_copy"):
+            copies = " / ".join(f"{_most(run, 'frozen_copy'):,}" for run in runs)
+            yield f"| its frozen copy | | | {copies} | |"
+
+
+def _most(run: Path, key: str) -> int:
+    held = json.loads((run / "fold-0" / "trained.json").read_text())["held_bytes"]
+    return max(int(rank[key]) for rank in held)
 
 
 def dropout_table(cases: Sequence[Case], folder: Path) -> Iterator[str]:

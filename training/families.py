@@ -54,7 +54,7 @@ def load_model(arguments: PairArguments, family: Family) -> PreTrainedModel:
     if keep_head:
         model.set_input_embeddings(model.shared)
     if is_deepspeed_zero3_enabled():
-        # Loaded in parts, BERT would be saved under the names that it had before transformers 1.0 (`LayerNorm.gamma`).
+        # Loaded in parts, BERT would be saved under its legacy names (`LayerNorm.gamma`), unlike after a plain load.
         model._weight_conversions = None
     return model
 

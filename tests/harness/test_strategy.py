@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
         ("t4x2_ddp_fp32", Strategy(2, 0, "fp32", True), "2 GPUs, DDP, fp32"),
         ("t4x2_zero2", Strategy(2, 2, "fp16", True, DEFAULT_BUCKET), "2 GPUs, ZeRO-2, fp16"),
         ("t4x2_zero3", Strategy(2, 3, "fp16", True, DEFAULT_BUCKET), "2 GPUs, ZeRO-3, fp16"),
-        ("cpu_2proc_zero3", Strategy(2, 3, bucket=DEFAULT_BUCKET), "2 CPU processes, ZeRO-3, fp32"),
+        ("cpu_2proc_zero2", Strategy(2, 2, bucket=DEFAULT_BUCKET), "2 CPU processes, ZeRO-2, fp32"),
         (
             "t4x2_zero2_offload",
             Strategy(2, 2, "fp16", True, DEFAULT_BUCKET, offload_optimizer=True),
