@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import ctypes
 import gc
-import json
 import logging
 import subprocess
 import sys
@@ -34,13 +33,14 @@ from harness.experiment_file import ModelEntry
 from harness.memory import GIB, Memory
 from harness.model_shapes import SHAPES, config_of
 from harness.plan import largest_batch, pair_arguments, planned
-from harness.strategy import Strategy
+from harness.strategy import Strategy, read_strategy
 from training.config import TrainingArguments
 from training.families import AUTO_CLASSES, load_model, with_adapter
 from training.pairs import PairCollator, PairDataset, PairRows, Row
 from training.trainer import PairTrainer
 
 STEPS = 2
+FOUND = "peak bytes: "
 _M_MMAP_THRESHOLD = -3
 TINY: Mapping[str, Mapping[str, Any]] = {
     "bert": {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32},
@@ -61,11 +61,17 @@ class Case:
     pairs: int = 8
     checkpointing: bool = False
     accumulation: int = 1
+    config: str = ""
 
     def __str__(self) -> str:
         how = ["full" if self.full else "LoRA", self.objective, f"{self.pairs} pairs"]
         how += ["checkpointing"] * self.checkpointing + [f"accumulation {self.accumulation}"] * (self.accumulation > 1)
+        how += [Path(self.config).stem] * bool(self.config)
         return f"{self.pretrained}, {', '.join(how)}"
+
+    def strategy(self, gpu: bool) -> Strategy:
+        """One process, or what the accelerate config says."""
+        return read_strategy(Path(self.config), {}) if self.config else Strategy(gpu=gpu)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -90,6 +96,9 @@ CASES = (
     Case("bert-base-uncased", full=True, objective="both"),
     Case("google/flan-t5-small", full=False),
     Case("google/flan-t5-small", full=True, objective="both"),
+    Case("models/smollm2-135m", full=True, objective="both", pairs=2, config="accelerate_configs/cpu_2proc.yaml"),
+    Case("models/smollm2-135m", full=True, objective="both", pairs=2, config="accelerate_configs/cpu_2proc_zero2.yaml"),
+    Case("models/smollm2-135m", full=True, objective="both", pairs=2, config="accelerate_configs/cpu_2proc_zero3.yaml"),
 )
 
 
@@ -103,7 +112,7 @@ def plan(case: Case, gpu: bool) -> tuple[Batch, Memory]:
     shape = config(case)
     arguments = pair_arguments(ModelEntry(name="one", pretrained=case.pretrained), case.settings)
     batch = largest_batch(family(shape), arguments, case.pairs)
-    return batch, planned(shape, family(shape), arguments, Strategy(gpu=gpu), batch, case.settings)[1]
+    return batch, planned(shape, family(shape), arguments, case.strategy(gpu), batch, case.settings)[1]
 
 
 def measure(case: Case, gpu: bool) -> int:
@@ -173,7 +182,7 @@ def _texts(batch: Batch, case: Case, vocabulary: int) -> PairDataset:
         rows = [row() for _ in range(batch.rows * number // case.pairs, batch.rows * (number + 1) // case.pairs)]
         return PairRows(rows[: len(rows) // 2], rows[len(rows) // 2 :])
 
-    pairs: Any = range(case.pairs * case.accumulation)
+    pairs: Any = range(case.pairs * case.accumulation * case.strategy(False).processes)
     return PairDataset(pairs, rows_of, 512)
 
 
@@ -202,13 +211,14 @@ def main() -> None:
     if arguments.gpu and not torch.cuda.is_available():
         parser.error("--gpu: torch finds no GPU here")
     if arguments.case is not None:
-        print(json.dumps(measure(CASES[arguments.case], arguments.gpu)))
+        print(f"{FOUND}{measure(CASES[arguments.case], arguments.gpu)}", flush=True)
         return
     print("| case | planned GiB | measured GiB | planned / measured |\n| --- | ---: | ---: | ---: |")
     for number, case in enumerate(CASES):
-        command = [sys.executable, __file__, "--case", str(number), *["--gpu"] * arguments.gpu]
+        launch = ["-m", "accelerate.commands.launch", "--config_file", case.config] if case.config else []
+        command = [sys.executable, *launch, __file__, "--case", str(number), *["--gpu"] * arguments.gpu]
         printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        measured = int(printed.splitlines()[-1])
+        measured = max(int(line.removeprefix(FOUND)) for line in printed.splitlines() if line.startswith(FOUND))
         _, memory = plan(case, arguments.gpu)
         row = f"{memory.peak / GIB:.2f} | {measured / GIB:.2f} | {memory.peak / measured:.2f}"
         print(f"| {case} | {row} |", flush=True)

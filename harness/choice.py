@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness.data.families import Family, family
 from harness.experiment_file import Experiment, ModelEntry
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
 CONFIGS = Path("accelerate_configs")
+MARGIN = 1.08
+"""The most by which a measured peak was above the planned one (docs/distributed.md)."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +42,36 @@ class Option:
     host_gib: float
 
     @property
-    def fits(self) -> bool:
-        """Whether the device and the host have that memory."""
-        return self.memory.peak <= self.usable * GIB and self.memory.host <= self.host_gib * GIB
+    def verdict(self) -> Literal["fits", "tight", "too large", "host too small"]:
+        """Whether the device and the host have that memory; `tight` if the plan would not have to be wrong by much."""
+        if self.memory.peak > self.usable * GIB:
+            return "too large"
+        if self.memory.host > self.host_gib * GIB:
+            return "host too small"
+        return "fits" if MARGIN * self.memory.peak <= self.usable * GIB else "tight"
+
+    @property
+    def slowness(self) -> tuple[bool | int, ...]:
+        """Orders options: 16 bit before fp32; DDP and ZeRO-2, which send as much, before offload and ZeRO-3.
+
+        Among those, computing layers again costs a third of a step. On a CPU several processes share the cores that one
+        would have, and take more memory.
+        """
+        on = self.strategy
+        return (
+            on.precision == "fp32" and on.gpu,
+            on.zero_stage == 3,
+            on.offload_weights,
+            on.offload_optimizer,
+            self.checkpointing,
+            on.zero_stage,
+            on.processes,
+        )
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What a model can be trained with, all weights or an adapter: an option for each config, fastest first."""
+    """What a model can be trained with, all weights or an adapter: an option for each config."""
 
     full: bool
     parameters: int
@@ -57,7 +81,13 @@ class Choice:
     @property
     def taken(self) -> Option | None:
         """The fastest that fits."""
-        return next((option for option in self.options if option.fits), None)
+        able = [option for option in self.options if option.verdict == "fits"]
+        return min(able, key=lambda option: option.slowness, default=None)
+
+    @property
+    def nearest(self) -> Option:
+        """Where none fits: the one that lacks the least, on the device and then on the host."""
+        return min(self.options, key=lambda one: (max(0, one.memory.peak - one.usable * GIB), one.memory.host))
 
 
 def choices(experiment: Experiment, model: ModelEntry, machine: Machine) -> tuple[Choice, Choice]:
@@ -96,15 +126,16 @@ def _choice(
         tried = []
         for option in _variants(path, strategy, model, kind, arguments, settings, step, machine):
             tried.append(option)
-            if option.fits:
+            if option.verdict == "fits":
                 break
         options.append(tried[-1])
+    options.sort(key=lambda option: option.slowness)
     base = count.total if arguments.full else count.total - count.trained
     return Choice(arguments.full, base, count.trained, tuple(options))
 
 
 def _usable(machine: Machine, config: PretrainedConfig, settings: Mapping[str, Any]) -> dict[Path, Strategy]:
-    """The configs for such a machine and model, fastest first: the fewer things are sharded or offloaded, the faster.
+    """The configs for such a machine and model.
 
     Raises:
         ValueError: there is none; says where they were looked for.
@@ -116,7 +147,7 @@ def _usable(machine: Machine, config: PretrainedConfig, settings: Mapping[str, A
             f"none of the {len(found)} configs in {CONFIGS.resolve()} is for {machine.gpus or 'no'} GPU(s) and a "
             f"{config.model_type} model; start from the folder that has {CONFIGS}/"
         )
-    return dict(sorted(able.items(), key=lambda item: _slowness(item[1])))
+    return able
 
 
 def _able(strategy: Strategy, machine: Machine, config: PretrainedConfig) -> bool:
@@ -129,18 +160,6 @@ def _able(strategy: Strategy, machine: Machine, config: PretrainedConfig) -> boo
     if strategy.precision == "bf16" and not machine.bf16:
         return False
     return not (strategy.precision == "fp16" and (config.model_type in T5_TYPES or not strategy.gpu))
-
-
-def _slowness(strategy: Strategy) -> tuple[bool | int, ...]:
-    """On a CPU processes share the cores: one is as fast as several and takes less memory."""
-    several = 0 if strategy.gpu else strategy.processes
-    return (
-        strategy.zero_stage,
-        strategy.offload_weights,
-        strategy.offload_optimizer,
-        several,
-        strategy.precision == "fp32",
-    )
 
 
 def _pairs_a_step(settings: Mapping[str, Any], strategy: Strategy) -> int:

@@ -6,7 +6,7 @@ Bytes a process for the model's states, P parameters of which t are trained, n p
 | --- | --- | --- | --- | --- |
 | one process, DDP | 4 P | 4 t | 8 t | DDP's buckets: 4 t |
 | ZeRO-2, 16 bit (fp32) | 2 P (4 P) | 6 t / n (8 t / n) | 12 t / n | reduce bucket |
-| ZeRO-3, 16 bit (fp32) | 2 P / n (4 P / n) | 6 t / n (4 t / n) | 12 t / n (8 t / n) | reduce bucket, gathered weights |
+| ZeRO-3, 16 bit (fp32) | 2 P / n (4 P / n) | 6 t / n (4 t / n) | 12 t / n (8 t / n) | 2 reduce buckets, gathered |
 
 The optimizer's 12 are a 32-bit weight and AdamW's two moments; ZeRO-2 makes the former in fp32 too. With their offload,
 optimizer and gradients, and under ZeRO-3 the weights, are in the host's memory instead. ZeRO-3 does not let go of a
@@ -169,10 +169,15 @@ def _gradients_kept(count: Parameters, strategy: Strategy, size: int, accumulate
 
 
 def _buffers(count: Parameters, strategy: Strategy, size: int) -> int:
-    """Of the reduce bucket, which is allocated whole, a CPU's memory holds only what is written."""
+    """Of the reduce bucket, which is allocated whole, a CPU's memory holds only what is written.
+
+    ZeRO-3 sorts what is in it into another before it scatters it, and gloo, on the CPU, adds it up in a third.
+    """
     if not strategy.zero_stage:
         return 4 * count.trained if strategy.processes > 1 else 0
-    return size * (strategy.bucket if strategy.gpu else min(strategy.bucket, count.trained))
+    filled = min(strategy.bucket, count.trained)
+    copies = 0 if strategy.zero_stage == 2 else 1 if strategy.gpu else 2
+    return size * ((strategy.bucket if strategy.gpu else filled) + copies * filled)
 
 
 def _gathered(model: nn.Module, count: Parameters, strategy: Strategy, passes: int) -> int:

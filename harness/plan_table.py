@@ -29,8 +29,9 @@ def plan(experiment_file: Path, device: str, host_gib: float | None = None) -> I
     experiment = load(experiment_file)
     on = machine(device, host_gib)
     yield _machine(device, on)
+    yield "batch: batches a step x pairs of each, on each device; recomputed: with activation_checkpointing; *: to take"
     yield ""
-    yield f"  {'':4} {'config':22} {'batch':21} " + " ".join(f"{name:>7}" for name in HEADINGS)
+    yield f"  {'':4} {'config':22} {'batch':23} " + " ".join(f"{name:>7}" for name in HEADINGS)
     summary = []
     for model in experiment.models:
         pair = choices(experiment, model, on)
@@ -57,18 +58,12 @@ def _row(choice: Choice, option: Option) -> str:
     told = " ".join(f"{size / GIB:7.2f}" for size in sizes)
     mark = "*" if option is choice.taken else " "
     how = "full" if choice.full else "LoRA"
-    return f"{mark} {how:4} {option.config.stem:22} {_batch(option):21} {told}  {_verdict(option)}"
-
-
-def _verdict(option: Option) -> str:
-    if option.fits:
-        return "fits"
-    return "too large" if option.memory.peak > option.usable * GIB else "host too small"
+    return f"{mark} {how:4} {option.config.stem:22} {_batch(option):23} {told}  {option.verdict}"
 
 
 def _batch(option: Option) -> str:
     times = f"{option.accumulation} x " if option.accumulation > 1 else ""
-    again = ", again" if option.checkpointing else ""
+    again = ", recomputed" if option.checkpointing else ""
     return f"{times}{option.pairs} pair{'s' if option.pairs > 1 else ''}{again}"
 
 
@@ -79,6 +74,7 @@ def _summary(model: ModelEntry, full: Choice, lora: Choice) -> str:
 def _taken(choice: Choice) -> str:
     option = choice.taken
     if option is None:
-        least = min(choice.options, key=lambda one: one.memory.peak)
-        return f"none fits: {least.memory.peak / GIB:.1f} GiB with {least.config.stem}"
+        near = choice.nearest
+        host = f" and {near.memory.host / GIB:.0f} GiB of the host" if near.verdict == "host too small" else ""
+        return f"none: {near.config.stem} takes {near.memory.peak / GIB:.1f} GiB{host}"
     return f"{option.config.stem}, {_batch(option)}: {option.memory.peak / GIB:.1f} GiB"

@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 
 from harness.launching import launch
-from harness.orphans import only_run
+from harness.orphans import only_run, stage_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
-    with only_run(tmp_path / "run") as variables:
-        yield variables
+    with only_run(tmp_path / "run"):
+        yield stage_environment(tmp_path / "run")
 
 
 def stage(tmp_path: Path, script: str) -> tuple[list[str], Callable[[], int]]:
@@ -56,7 +56,7 @@ def test_sigterm_reaches_the_stage_and_waits_for_what_it_saves(tmp_path: Path) -
     program = f"""
 from pathlib import Path
 from harness.launching import Stopped, launch, sigterm_raises
-from harness.orphans import only_run
+from harness.orphans import only_run, stage_environment
 try:
     with sigterm_raises(), only_run(Path({str(tmp_path)!r}) / "run") as environment:
         script = "trap 'sleep 1; touch {tmp_path}/saved; exit 75' TERM; touch {tmp_path}/started; "

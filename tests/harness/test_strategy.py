@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from harness.strategy import DEFAULT_BUCKET, Strategy, read_strategy
+from harness.strategy import DEFAULT_BUCKET, DEFAULT_REUSE, Strategy, read_strategy
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
         ("t4x2_ddp", Strategy(2, 0, "fp16", True), "2 GPUs, DDP, fp16"),
         ("t4x2_ddp_fp32", Strategy(2, 0, "fp32", True), "2 GPUs, DDP, fp32"),
         ("t4x2_zero2", Strategy(2, 2, "fp16", True, DEFAULT_BUCKET), "2 GPUs, ZeRO-2, fp16"),
-        ("t4x2_zero3", Strategy(2, 3, "fp16", True, DEFAULT_BUCKET), "2 GPUs, ZeRO-3, fp16"),
+        ("t4x2_zero3", Strategy(2, 3, "fp16", True, DEFAULT_BUCKET, reuse=DEFAULT_REUSE), "2 GPUs, ZeRO-3, fp16"),
         ("cpu_2proc_zero2", Strategy(2, 2, bucket=DEFAULT_BUCKET), "2 CPU processes, ZeRO-2, fp32"),
         (
             "t4x2_zero2_offload",
@@ -67,3 +67,16 @@ def test_a_reduce_bucket_of_its_own_is_read(tmp_path: Path) -> None:
 def test_another_zero_stage_is_named_with_its_file(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"zero\.json: zero_optimization\.stage is 1, expected 2 or 3"):
         read_strategy(deepspeed(tmp_path, stage=1), {})
+
+
+def test_offload_and_reuse_distance_are_read(tmp_path: Path) -> None:
+    on_the_host = {"device": "cpu"}
+    found = read_strategy(
+        deepspeed(
+            tmp_path, stage=3, offload_optimizer=on_the_host, offload_param=on_the_host, stage3_max_reuse_distance=5
+        ),
+        {},
+    )
+    assert (found.offload_optimizer, found.offload_weights, found.reuse) == (True, True, 5)
+    assert str(found) == "4 GPUs, ZeRO-3 with offload, fp32"
+    assert not read_strategy(deepspeed(tmp_path, stage=2, offload_optimizer={"device": "none"}), {}).offload_optimizer

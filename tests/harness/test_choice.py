@@ -1,0 +1,157 @@
+"""Which accelerate config a plan takes for a model on a machine, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from harness.choice import Choice, choices
+from harness.experiment_file import Experiment, ModelEntry
+from harness.machines import Machine, machine
+from harness.memory import GIB
+from harness.plan_table import plan
+
+T4S = Machine(2, 15.0, bf16=False, host_gib=29)
+
+
+@pytest.fixture(autouse=True)
+def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """One config of each strategy, two GPUs; one GPU; two CPU processes; two machines."""
+    folder = tmp_path / "accelerate_configs"
+    folder.mkdir()
+    half = {"fp16": {"enabled": True}}
+    offload = {"offload_optimizer": {"device": "cpu"}}
+    for name, stage, more, zero in (
+        ("zero2", 2, half, {}),
+        ("zero2_offload", 2, half, offload),
+        ("zero3", 3, half, {}),
+        ("zero3_offload", 3, half, {**offload, "offload_param": {"device": "cpu"}}),
+        ("zero3_fp32", 3, {}, {}),
+    ):
+        (folder / f"{name}.json").write_text(json.dumps({**more, "zero_optimization": {"stage": stage, **zero}}))
+        config(folder, name, "DEEPSPEED", deepspeed_config={"deepspeed_config_file": str(folder / f"{name}.json")})
+    config(folder, "ddp", "MULTI_GPU", mixed_precision="fp16")
+    config(folder, "ddp_fp32", "MULTI_GPU")
+    config(folder, "ddp_bf16", "MULTI_GPU", mixed_precision="bf16")
+    config(folder, "one_gpu", "NO", num_processes=1)
+    config(folder, "cpu", "NO", num_processes=1, use_cpu=True)
+    config(folder, "cpu_2proc", "MULTI_GPU", use_cpu=True)
+    config(folder, "two_machines", "MULTI_GPU", num_machines=2)
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+def config(folder: Path, name: str, kind: str, **more: Any) -> None:
+    launch = {"distributed_type": kind, "num_processes": 2, "use_cpu": False, **more}
+    (folder / f"{name}.yaml").write_text(yaml.safe_dump(launch))
+
+
+def of(pretrained: str, on: Machine = T4S, **training: Any) -> tuple[Choice, Choice]:
+    model = ModelEntry(name="one", pretrained=pretrained)
+    settings = {
+        "objective": "both",
+        "per_device_train_batch_size": 8,
+        "accelerate_config": "accelerate_configs/ddp.yaml",
+    }
+    experiment = Experiment(name="planned", models=(model,), tasks=("crows_pairs",), training={**settings, **training})
+    return choices(experiment, model, on)
+
+
+def names(choice: Choice) -> list[str]:
+    return [option.config.stem for option in choice.options]
+
+
+def taken(choice: Choice) -> str | None:
+    return None if choice.taken is None else choice.taken.config.stem
+
+
+def test_a_small_model_takes_ddp_with_the_whole_batch_in_full_and_with_lora() -> None:
+    for choice in of("gpt2"):
+        assert choice.taken is not None
+        assert (taken(choice), choice.taken.pairs, choice.taken.checkpointing) == ("ddp", 8, False)
+
+
+def test_what_is_too_large_for_ddp_is_sharded_then_offloaded() -> None:
+    """gpt2-large: 20 bytes a weight with DDP's buckets are 15.5 GB, 11 with ZeRO-2 8.5; gpt2-xl is twice as large."""
+    assert taken(of("gpt2-large")[0]) == "zero2"
+    assert taken(of("gpt2-xl", Machine(2, 15.0, bf16=False, host_gib=64))[0]) == "zero2_offload"
+
+
+def test_what_the_hosts_memory_cannot_hold_is_not_taken() -> None:
+    full, _ = of("gpt2-xl")
+    assert full.taken is None
+    near = full.nearest
+    assert (near.config.stem, near.verdict) == ("zero2_offload", "host too small")
+    assert near.memory.host / GIB == pytest.approx(35, abs=0.5)  # 24 bytes a weight, as DeepSpeed estimates
+
+
+def test_t5_is_never_planned_in_fp16_and_bf16_only_where_the_gpu_has_it() -> None:
+    full, lora = of("google/flan-t5-small")
+    assert names(full) == names(lora) == ["ddp_fp32", "zero3_fp32"]
+    assert "ddp_bf16" not in names(of("gpt2")[0])
+    assert "ddp_bf16" in names(of("google/flan-t5-small", Machine(2, 24.0, bf16=True, host_gib=64))[0])
+
+
+def test_only_configs_of_as_many_devices_of_the_kind_and_one_machine_are_planned() -> None:
+    assert names(of("gpt2", machine("p100"))[0]) == ["one_gpu"]
+    assert names(of("gpt2", machine("cpu", host_gib=64))[0]) == ["cpu", "cpu_2proc"]
+
+
+def test_without_a_config_for_the_machine_its_folder_is_named() -> None:
+    with pytest.raises(ValueError, match=r"none of the 12 configs in .*accelerate_configs is for 8 GPU\(s\)"):
+        of("gpt2", Machine(8, 80, bf16=True, host_gib=64))
+
+
+def test_smaller_batches_and_checkpointing_keep_the_pairs_of_a_step() -> None:
+    tight = Machine(2, 4.6, bf16=False, host_gib=29)
+    option = of("gpt2-medium", tight)[1].options[0]
+    assert option.pairs < 8
+    assert option.pairs * option.accumulation == 8
+    assert of("gpt2-medium", tight, gradient_accumulation_steps=2)[1].options[0].accumulation == 16 // option.pairs
+
+
+def test_a_step_of_two_devices_is_accumulated_on_one() -> None:
+    option = of("gpt2", machine("p100"))[1].options[0]
+    assert (option.pairs, option.accumulation) == (8, 2)
+
+
+def test_processes_on_a_cpu_share_its_memory() -> None:
+    one, two = of("gpt2", machine("cpu", host_gib=4))[1].options
+    assert (one.usable, two.usable) == (4, 2)
+    assert one.memory.host == 0  # it is the same memory, and not needed twice
+
+
+def lines(folder: Path, models: Sequence[str], device: str) -> list[str]:
+    settings = {
+        "accelerate_config": "accelerate_configs/ddp.yaml",
+        "objective": "both",
+        "per_device_train_batch_size": 8,
+    }
+    experiment = {
+        "name": "planned",
+        "tasks": ["crows_pairs"],
+        "models": [{"name": name, "pretrained": name} for name in models],
+        "training": settings,
+    }
+    (folder / "planned.yaml").write_text(yaml.safe_dump(experiment))
+    return list(plan(folder / "planned.yaml", device))
+
+
+def test_the_plan_marks_what_to_take_and_ends_with_one_line_a_model(tmp_path: Path) -> None:
+    told = lines(tmp_path, ["gpt2", "gpt2-xl"], "t4x2")
+    assert told[0] == "t4x2: 2 GPU(s), 14.6 GiB usable on each GPU, no bf16, 29 GiB of its own. GiB on each GPU:"
+    marked = [line.split()[1:3] for line in told if line.startswith("* ")]
+    assert marked == [["full", "ddp"], ["LoRA", "ddp"], ["LoRA", "ddp"]]
+    assert told[-2].startswith("| gpt2 | 124M | ddp, 8 pairs: ")
+    assert told[-1].startswith("| gpt2-xl | 1.56B | none: zero2_offload takes ")
+    assert "GiB and 35 GiB of the host | ddp, " in told[-1]
+
+
+def test_an_unknown_device_is_refused_with_those_that_are_known(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"device 'tpu' is not known; there are t4x2, p100,.*cpu"):
+        lines(tmp_path, ["gpt2"], "tpu")
