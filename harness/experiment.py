@@ -18,6 +18,7 @@ import yaml
 
 from harness.data.families import read_config
 from harness.data.sources import SOURCES, Name, find
+from harness.devices import visible_gpus
 from harness.experiment_file import Experiment, ModelEntry, Scoring, load
 from harness.files import atomic_write
 from harness.launching import launch, sigterm_raises
@@ -26,7 +27,7 @@ from harness.orphans import only_run, stage_environment
 from harness.preflight import check, check_devices
 from harness.results import find_scored
 from harness.scoring import Job, JobTarget, write_job
-from harness.stage import Executor, Stage, duration, launcher, needs, titled, visible_gpus
+from harness.stage import Executor, Stage, duration, launcher, needs, titled
 from harness.task_files import leaves, select
 from harness.weights import weights_sha256
 
@@ -43,7 +44,7 @@ class LocalExecutor:
     @property
     def gpus(self) -> int:
         """All that are visible here."""
-        return visible_gpus()
+        return len(visible_gpus())
 
     def run(self, stages: Sequence[Stage], folder: Path, restarts: int) -> None:
         """In the order given, up to the first that fails."""

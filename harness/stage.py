@@ -103,13 +103,6 @@ def needs(accelerate_config: Path | None, gpus: int = 0) -> Needs:
     return Needs(strategy.processes, strategy.processes if strategy.gpu else 0)
 
 
-def visible_gpus() -> int:
-    """GPUs that processes started here see (`CUDA_VISIBLE_DEVICES` counts)."""
-    import torch
-
-    return torch.cuda.device_count()
-
-
 def duration(seconds: float) -> str:
     """Seconds in words, for messages."""
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"

@@ -167,6 +167,11 @@ class TrainingArguments(transformers.TrainingArguments):
                 without_compiling()
         super().__post_init__()
 
+    @property
+    def n_gpu(self) -> int:
+        """One a process: the stock Trainer would spread a single process over all GPUs by torch's `DataParallel`."""
+        return min(int(super().n_gpu), 1)
+
 
 def parse(argv: Sequence[str]) -> tuple[PairArguments, TrainingArguments]:
     """Both kinds of settings from flags, and from a YAML file where `--config FILE` names one.

@@ -58,10 +58,11 @@ from pathlib import Path
 from harness.launching import Stopped, launch, sigterm_raises
 from harness.orphans import only_run, stage_environment
 try:
-    with sigterm_raises(), only_run(Path({str(tmp_path)!r}) / "run") as environment:
+    run = Path({str(tmp_path)!r}) / "run"
+    with sigterm_raises(), only_run(run):
         script = "trap 'sleep 1; touch {tmp_path}/saved; exit 75' TERM; touch {tmp_path}/started; "
         script += "while :; do sleep 0.1; done"
-        launch(["sh", "-c", script], environment, 9, lambda: None)
+        launch(["sh", "-c", script], stage_environment(run), 9, lambda: None)
 except Stopped:
     raise SystemExit(7)
 """
