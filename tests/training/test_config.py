@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from training.config import PairArguments, parse
-from training.trainer import GroupedBySentenceLength, require_processes
+from training.trainer import GroupedBySentenceLength
 
 
 @pytest.mark.parametrize(
@@ -62,9 +62,3 @@ def test_batches_hold_sentences_of_one_length_and_change_with_the_epoch() -> Non
     assert [key.pair for key in second] != order
     assert {key.epoch for key in first} == {0}
     assert {key.epoch for key in second} == {1}
-
-
-def test_a_launcher_whose_processes_do_not_find_each_other_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(RuntimeError, match="started 2 processes, but 1 work together"):
-        require_processes(1)
