@@ -84,7 +84,7 @@ def test_a_masked_text_with_its_masks_filled_by_their_targets_is_the_sentence(
 def test_balance_masks_each_modified_token_alone_and_no_other(tiny: Tiny) -> None:
     tokenizer, rows = asked(tiny("bert"), objective="balance")
     pair = Pair(0, "Tom drives badly.", "Rick drives badly.", "stereo", "age", "w")
-    more, less = rows(pair, 0)
+    more, less, _ = rows(pair, 0)
     assert tokenizer.decode([row.targets[0] for row in more]) == "Tom"
     assert tokenizer.decode([row.targets[0] for row in less]) == "Rick"
     for row in more + less:
@@ -94,14 +94,14 @@ def test_balance_masks_each_modified_token_alone_and_no_other(tiny: Tiny) -> Non
 def test_balance_over_all_tokens_masks_each_of_them_alone_and_no_special_one(tiny: Tiny) -> None:
     tokenizer, rows = asked(tiny("bert"), balanced_tokens="all")
     pair = Pair(0, "Tom drives badly.", "Rick drives badly.", "stereo", "age", "w")
-    for sentence, its in zip((pair.sent_more, pair.sent_less), rows(pair, 0), strict=True):
+    for sentence, its in zip((pair.sent_more, pair.sent_less), rows(pair, 0)[:2], strict=True):
         assert tokenizer.decode([row.targets[0] for row in its]) == sentence
         assert [row.columns for row in its] == [[column] for column in range(1, len(its) + 1)]
 
 
 def test_a_sentence_that_only_lacks_words_has_nothing_to_predict_under_balance(tiny: Tiny) -> None:
     _, rows = asked(tiny("bert"), objective="balance")
-    more, less = rows(Pair(0, "The old man drove badly.", "The man drove badly.", "stereo", "age", "w"), 0)
+    more, less, _ = rows(Pair(0, "The old man drove badly.", "The man drove badly.", "stereo", "age", "w"), 0)
     assert len(more) > 0
     assert less == []
 
@@ -117,7 +117,7 @@ def test_language_modelling_masks_all_modified_tokens_and_about_15_percent_of_th
         shared = [{start + n for start, _, size in blocks for n in range(size)}]
         shared += [{start + n for _, start, size in blocks for n in range(size)}]
         for epoch in range(5):
-            for (row,), equal, ids in zip(rows(pair, epoch), shared, tokens, strict=True):
+            for (row,), equal, ids in zip(rows(pair, epoch)[:2], shared, tokens, strict=True):
                 own = set(range(len(ids))) - equal
                 assert own <= set(row.columns) <= set(range(1, len(ids) - 1))
                 others += len(ids) - 2 - len(own)
@@ -216,7 +216,7 @@ def test_real_pairs_under_real_masked_tokenizers_come_back_from_their_targets(
     tokenizer = load_tokenizer({"pretrained": str(Path(os.environ["STEREOSCOPE_DATA"]) / "tokenizers" / name)})
     rows = PseudoLikelihoodRows(tokenizer, "all")
     for pair in real_pairs[::15]:
-        for sentence, its in zip((pair.sent_more, pair.sent_less), rows(pair, 0), strict=True):
+        for sentence, its in zip((pair.sent_more, pair.sent_less), rows(pair, 0)[:2], strict=True):
             for row in its:
                 ids = list(row.inputs["input_ids"])
                 ids[row.columns[0]] = row.targets[0]
