@@ -22,7 +22,7 @@ import logging
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,15 +128,15 @@ def measure(case: Case, gpu: bool, keep: bool = False) -> int:
     shape = config(case)
     kind = family(shape)
     batch, _ = plan(case, gpu)
-    _train(case, kind, AUTO_CLASSES[kind].from_config(_tiny(shape)), None, batch)
+    copies = 2 if case.full and case.objective == "balance" else 1
+    _train(case, kind, [AUTO_CLASSES[kind].from_config(_tiny(shape)) for _ in range(copies)], batch)
     gc.collect()
     before = _resident("VmRSS")
-    model = _model(case, shape, kind)
-    base = _model(case, shape, kind) if case.full and case.objective == "balance" else None
+    models = [_model(case, shape, kind) for _ in range(copies)]
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew from what is resident now
     if gpu:
         torch.cuda.reset_peak_memory_stats()
-    _train(case, kind, model, base, batch)
+    _train(case, kind, models, batch)
     return torch.cuda.max_memory_allocated() if gpu else _resident("VmHWM") - before
 
 
@@ -146,7 +146,9 @@ def _model(case: Case, shape: PretrainedConfig, kind: Family) -> Any:
     return load_model(pair_arguments(ModelEntry(name="one", pretrained=case.pretrained), case.settings), kind)
 
 
-def _train(case: Case, kind: Family, model: Any, base: Any, batch: Batch) -> None:
+def _train(case: Case, kind: Family, models: Sequence[Any], batch: Batch) -> None:
+    """Train the first of the models; a second one is its frozen copy."""
+    model, base = models[0], models[1] if len(models) > 1 else None
     set_seed(0)
     arguments = pair_arguments(ModelEntry(name="one", pretrained=case.pretrained), case.settings)
     if not case.full:
