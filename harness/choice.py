@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
 CONFIGS = Path("accelerate_configs")
-MARGIN = 1.08
+MARGIN = 1.1
 """The most by which a measured peak was above the planned one (docs/distributed.md)."""
 
 
@@ -43,12 +43,17 @@ class Option:
 
     @property
     def verdict(self) -> Literal["fits", "tight", "too large", "host too small"]:
-        """Whether the device and the host have that memory; `tight` if the plan would not have to be wrong by much."""
+        """Whether the device and the host have that memory; `tight` if only just.
+
+        On a CPU `python -m training` keeps freed memory, for speed, and glibc leaves holes in it as large as all that
+        comes and goes in a step (measured: BERT-base, LoRA).
+        """
         if self.memory.peak > self.usable * GIB:
             return "too large"
         if self.memory.host > self.host_gib * GIB:
             return "host too small"
-        return "fits" if MARGIN * self.memory.peak <= self.usable * GIB else "tight"
+        holes = 0 if self.strategy.gpu else self.memory.activations + self.memory.logits
+        return "fits" if MARGIN * self.memory.peak + holes <= self.usable * GIB else "tight"
 
     @property
     def slowness(self) -> tuple[bool | int, ...]:

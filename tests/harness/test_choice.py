@@ -129,7 +129,14 @@ def test_what_fits_without_a_margin_is_tight_and_not_taken(byte_llama: Path) -> 
     peak = option.memory.peak / GIB
     assert replace(option, usable=0.99 * peak).verdict == "too large"
     assert replace(option, usable=1.01 * peak).verdict == "tight"
-    assert replace(option, usable=1.1 * peak).verdict == "fits"
+    assert replace(option, usable=1.12 * peak).verdict == "fits"
+
+
+def test_a_cpu_needs_room_for_the_holes_that_kept_memory_has(byte_llama: Path) -> None:
+    option = of(str(byte_llama), machine("cpu", host_gib=4)).options[0]
+    passing = option.memory.activations + option.memory.logits
+    assert replace(option, usable=1.12 * option.memory.peak / GIB).verdict == "tight"
+    assert replace(option, usable=(1.12 * option.memory.peak + passing) / GIB).verdict == "fits"
 
 
 def test_processes_on_a_cpu_share_its_memory(byte_llama: Path) -> None:
@@ -158,8 +165,8 @@ def test_the_plan_marks_what_to_take_and_ends_with_one_line_a_model(tmp_path: Pa
     told = lines(tmp_path, ["bigscience/bloomz-560m", "bigscience/bloomz-1b7"], "t4x2")
     assert told[0] == "t4x2: 2 GPU(s), 14.6 GiB usable on each GPU, no bf16, 29 GiB of its own. GiB on each GPU:"
     marked = [line.split()[1:3] for line in told if line.startswith("* ")]
-    assert marked == [["full", "zero2"], ["LoRA", "ddp"], ["LoRA", "ddp"]]
-    assert told[-2].startswith("| bloomz-560m | 559M | zero2, 8 pairs: ")
+    assert marked == [["full", "ddp"], ["LoRA", "ddp"], ["LoRA", "ddp"]]
+    assert told[-2].startswith("| bloomz-560m | 559M | ddp, ")
     assert told[-1].startswith("| bloomz-1b7 | 1.72B | none: zero2_offload takes ")
     assert "GiB and 38 GiB of the host | ddp, " in told[-1]
 
