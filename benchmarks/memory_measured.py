@@ -1,13 +1,16 @@
 """Is the memory that `stereoscope plan` tells what training takes? Both, side by side, for models that take seconds.
 
     OMP_NUM_THREADS=1 python benchmarks/memory_measured.py
+    python benchmarks/memory_measured.py --keep
     python benchmarks/memory_measured.py --gpu
 
-Each case trains three steps of the largest batch in a process of its own, with the trainer of `python -m training` and
+Each case trains two steps of the largest batch in a process of its own, with the trainer of `python -m training` and
 random texts of the length of the longest of CrowS-Pairs. Measured is the process's peak of resident memory over those
-steps (VmHWM), less what it held after training a tiny model of the same kind: imports, libraries, threads. With `--gpu`
-it is the peak of what torch allocated on the first GPU. Shapes are published ones with random weights, which cost as
-much as trained ones; a folder of `--model` is loaded as it is.
+steps (VmHWM), less what it held after training a tiny model of the same kind: imports, libraries, threads. Freed blocks
+go back to the system, so that what is resident is what is allocated; with `--keep` glibc keeps them, as it does under
+`python -m training`, which is faster and leaves holes. With `--gpu` it is the peak of what torch allocated on the first
+GPU. Shapes are published ones with random weights, which cost as much as trained ones; a model's folder is loaded. Of
+several processes it is the largest.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ import logging
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,7 @@ import torch
 from transformers import AutoConfig, PretrainedConfig, set_seed
 
 from harness.activations import Batch
+from harness.allocator import keep_freed_memory
 from harness.data.families import Family, family
 from harness.experiment_file import ModelEntry
 from harness.memory import GIB, Memory
@@ -115,21 +119,24 @@ def plan(case: Case, gpu: bool) -> tuple[Batch, Memory]:
     return batch, planned(shape, family(shape), arguments, case.strategy(gpu), batch, case.settings)[1]
 
 
-def measure(case: Case, gpu: bool) -> int:
+def measure(case: Case, gpu: bool, keep: bool = False) -> int:
     """Bytes at the peak of the case's training, in this process, which trains nothing else."""
-    _hand_freed_memory_back()
+    if keep:
+        keep_freed_memory()
+    else:
+        _hand_freed_memory_back()
     shape = config(case)
     kind = family(shape)
     batch, _ = plan(case, gpu)
-    _train(case, kind, AUTO_CLASSES[kind].from_config(_tiny(shape)), None, batch)
+    copies = 2 if case.full and case.objective == "balance" else 1
+    _train(case, kind, [AUTO_CLASSES[kind].from_config(_tiny(shape)) for _ in range(copies)], batch)
     gc.collect()
     before = _resident("VmRSS")
-    model = _model(case, shape, kind)
-    base = _model(case, shape, kind) if case.full and case.objective == "balance" else None
+    models = [_model(case, shape, kind) for _ in range(copies)]
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew from what is resident now
     if gpu:
         torch.cuda.reset_peak_memory_stats()
-    _train(case, kind, model, base, batch)
+    _train(case, kind, models, batch)
     return torch.cuda.max_memory_allocated() if gpu else _resident("VmHWM") - before
 
 
@@ -139,7 +146,9 @@ def _model(case: Case, shape: PretrainedConfig, kind: Family) -> Any:
     return load_model(pair_arguments(ModelEntry(name="one", pretrained=case.pretrained), case.settings), kind)
 
 
-def _train(case: Case, kind: Family, model: Any, base: Any, batch: Batch) -> None:
+def _train(case: Case, kind: Family, models: Sequence[Any], batch: Batch) -> None:
+    """Train the first of the models; a second one is its frozen copy."""
+    model, base = models[0], models[1] if len(models) > 1 else None
     set_seed(0)
     arguments = pair_arguments(ModelEntry(name="one", pretrained=case.pretrained), case.settings)
     if not case.full:
@@ -205,18 +214,20 @@ def main() -> None:
     """Measure every case in a process of its own and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gpu", action="store_true", help="train on the first GPU, in fp32")
+    parser.add_argument("--keep", action="store_true", help="keep freed memory, as training does on the CPU")
     parser.add_argument("--case", type=int, help="measure this one, counted from 0, and print its bytes alone")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
     if arguments.gpu and not torch.cuda.is_available():
         parser.error("--gpu: torch finds no GPU here")
     if arguments.case is not None:
-        print(f"{FOUND}{measure(CASES[arguments.case], arguments.gpu)}", flush=True)
+        print(f"{FOUND}{measure(CASES[arguments.case], arguments.gpu, arguments.keep)}", flush=True)
         return
+    flags = [*["--gpu"] * arguments.gpu, *["--keep"] * arguments.keep]
     print("| case | planned GiB | measured GiB | planned / measured |\n| --- | ---: | ---: | ---: |")
     for number, case in enumerate(CASES):
         launch = ["-m", "accelerate.commands.launch", "--config_file", case.config] if case.config else []
-        command = [sys.executable, *launch, __file__, "--case", str(number), *["--gpu"] * arguments.gpu]
+        command = [sys.executable, *launch, __file__, "--case", str(number), *flags]
         printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         measured = max(int(line.removeprefix(FOUND)) for line in printed.splitlines() if line.startswith(FOUND))
         _, memory = plan(case, arguments.gpu)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.choice import Choice, Option, choices
+from harness.choice import Choice, Option, choice
 from harness.experiment_file import ModelEntry, load
 from harness.machines import Machine, machine
 from harness.memory import GIB
@@ -34,10 +34,9 @@ def plan(experiment_file: Path, device: str, host_gib: float | None = None) -> I
     yield f"  {'':4} {'config':22} {'batch':23} " + " ".join(f"{name:>7}" for name in HEADINGS)
     summary = []
     for model in experiment.models:
-        pair = choices(experiment, model, on)
+        pair = [choice(experiment, model, on, full=full) for full in (True, False)]
         yield f"{model.name}: {model.pretrained}, {parameters(pair[0].parameters)} parameters"
-        for choice in pair:
-            yield from (_row(choice, option) for option in choice.options)
+        yield from (_row(one, option) for one in pair for option in one.options)
         summary.append(_summary(model, *pair))
     yield ""
     yield "| model | parameters | all weights | LoRA |\n| --- | ---: | --- | --- |"
@@ -52,12 +51,12 @@ def _machine(device: str, on: Machine) -> str:
     return f"{device}: {on.gpus} GPU(s), {usable}, {'bf16' if on.bf16 else 'no bf16'}, {host}. GiB on each GPU:"
 
 
-def _row(choice: Choice, option: Option) -> str:
+def _row(made: Choice, option: Option) -> str:
     parts = parts_of(option.memory)
     sizes = [*(parts[name] for name in PARTS), option.memory.host]
     told = " ".join(f"{size / GIB:7.2f}" for size in sizes)
-    mark = "*" if option is choice.taken else " "
-    how = "full" if choice.full else "LoRA"
+    mark = "*" if option is made.taken else " "
+    how = "full" if made.full else "LoRA"
     return f"{mark} {how:4} {option.config.stem:22} {_batch(option):23} {told}  {option.verdict}"
 
 
@@ -71,10 +70,10 @@ def _summary(model: ModelEntry, full: Choice, lora: Choice) -> str:
     return f"| {model.name} | {parameters(full.parameters)} | {_taken(full)} | {_taken(lora)} |"
 
 
-def _taken(choice: Choice) -> str:
-    option = choice.taken
+def _taken(made: Choice) -> str:
+    option = made.taken
     if option is None:
-        near = choice.nearest
+        near = made.nearest
         host = f" and {near.memory.host / GIB:.0f} GiB of the host" if near.verdict == "host too small" else ""
         return f"none: {near.config.stem} takes {near.memory.peak / GIB:.1f} GiB{host}"
     return f"{option.config.stem}, {_batch(option)}: {option.memory.peak / GIB:.1f} GiB"
