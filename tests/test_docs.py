@@ -1,4 +1,4 @@
-"""Every command of the pages in docs/ is one that the programs take: parsed by their own parsers, files in place."""
+"""Every command of the README and of docs/ is one that the programs take, by their own parsers; files are in place."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted((ROOT / "docs").glob("*.md"))
-NOT_OURS = {"cd", "export", "git", "ip", "pip", "python3", "ray", "sbatch", "srun", "ssh", "unset"}
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+NOT_OURS = {"cd", "export", "git", "ip", "pip", "ray", "sbatch", "srun", "tar"}
 pytestmark = pytest.mark.slow
 ASSIGNMENT = re.compile(r"[A-Z][A-Z0-9_]*=")
 
 
 def commands(page: Path) -> Iterator[list[str]]:
-    """The words of each command in the page's fenced blocks, and of each whole one between back-ticks."""
+    """The words of each command in the page's shell blocks, and of each whole one between back-ticks."""
     text = page.read_text(encoding="utf-8")
-    blocks = re.findall(r"^ *```(?:sh)?\n(.*?)^ *```", text, flags=re.DOTALL | re.MULTILINE)
-    lines = [line.strip() for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    shell = [block.replace("\\\n", " ") for language, block in blocks if language == "sh"]
+    lines = [line.strip() for block in shell for line in block.splitlines()]
     inline = re.findall(r"(?<!`)`((?:[A-Z_]+=\S+ )*(?:python|stereoscope|make|accelerate) [^`]+)`(?!`)", text)
     for line in [*lines, *(" ".join(one.split()) for one in inline)]:
         words = shlex.split(line, comments=True)

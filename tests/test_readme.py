@@ -38,8 +38,10 @@ def run(*command: str) -> None:
 def test_no_command_of_the_readme_is_left_out() -> None:
     assert {shlex.split(command)[0] for command in COMMANDS} == {
         *("make", "stereoscope", "lm_eval", "accelerate", "python"),
+        # Of others: to fetch, keep and start what is ours.
+        *("git", "cd", "pip", "tar", "export", "srun"),
     }
-    assert {words[0] for words in of("stereoscope")} == {"eval", "run", "report", "data", "classify"}
+    assert {words[0] for words in of("stereoscope")} == {"eval", "run", "plan", "report", "data", "classify"}
 
 
 def test_make_knows_its_targets() -> None:
@@ -74,7 +76,8 @@ def test_saved_texts_are_classified_again(byte_llama: Path, tmp_path: Path) -> N
 @pytest.mark.slow
 @pytest.mark.distributed
 def test_training_by_hand_and_scoring_what_it_held_out_works(byte_llama: Path, tmp_path: Path) -> None:
-    (launch,) = of("accelerate")
+    launch, across_machines = of("accelerate")
+    assert "--machine_rank" in across_machines
     few = ["--max_steps", "1", "--per_device_train_batch_size", "2", "--num_folds", "3", "--save_steps", "1"]
     run(sys.executable, "-m", "accelerate.commands.launch", *small(launch, byte_llama, tmp_path)[1:], *few)
     (heldout,) = [words for words in of("stereoscope") if "crows_pairs_heldout" in words]
