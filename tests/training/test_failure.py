@@ -182,6 +182,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_model_loads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("in the way")
-    monkeypatch.setattr(signal, "signal", lambda *arguments: None)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr("training.__main__.stop_with_launcher", lambda: None)
     with pytest.raises(OSError, match="file/out cannot be written"):
         main(["--model_name_or_path", str(tmp_path / "no-model"), "--output_dir", str(tmp_path / "file" / "out")])
