@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -113,10 +114,12 @@ def check_module(module: str, arguments: list[str]) -> None:
         from training.config import _parser
 
         known: argparse.ArgumentParser = _parser()
+        if "--help" in arguments:
+            return
         required = [] if "--model_name_or_path" in arguments else ["--model_name_or_path", "MODEL"]
         known.parse_args(arguments + required)
     else:
-        assert (ROOT / f"{module.replace('.', '/')}.py").is_file(), module
+        assert find_spec(module), module
 
 
 def check_script(script: str, *arguments: str) -> None:
