@@ -226,6 +226,8 @@ def main() -> None:
     flags = [*["--gpu"] * arguments.gpu, *["--keep"] * arguments.keep]
     print("| case | planned GiB | measured GiB | planned / measured |\n| --- | ---: | ---: | ---: |")
     for number, case in enumerate(CASES):
+        if arguments.gpu and case.config:
+            continue  # those are for CPU processes
         launch = ["-m", "accelerate.commands.launch", "--config_file", case.config] if case.config else []
         command = [sys.executable, *launch, __file__, "--case", str(number), *flags]
         printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout

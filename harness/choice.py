@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
 CONFIGS = Path("accelerate_configs")
-MARGIN = 1.1
+MARGIN = 1.11
 """The most by which a measured peak was above the planned one (docs/distributed.md)."""
 
 
@@ -54,6 +54,11 @@ class Option:
             return "host too small"
         holes = 0 if self.strategy.gpu else self.memory.activations + self.memory.logits
         return "fits" if MARGIN * self.memory.peak + holes <= self.usable * GIB else "tight"
+
+    @property
+    def lacking(self) -> tuple[float, float]:
+        """Bytes that the device and the host have too little."""
+        return max(0, self.memory.peak - self.usable * GIB), max(0, self.memory.host - self.host_gib * GIB)
 
     @property
     def slowness(self) -> tuple[bool | int, ...]:
@@ -91,7 +96,7 @@ class Choice:
     @property
     def nearest(self) -> Option:
         """Where none fits: the one that lacks the least, on the device and then on the host."""
-        return min(self.options, key=lambda one: (max(0, one.memory.peak - one.usable * GIB), one.memory.host))
+        return min(self.options, key=lambda one: (one.lacking, one.slowness))
 
 
 def choice(experiment: Experiment, model: ModelEntry, machine: Machine, *, full: bool) -> Choice:

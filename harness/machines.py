@@ -31,7 +31,7 @@ def _host() -> float:
 
 
 MACHINES: Mapping[str, Machine] = {
-    # Host memory of the two notebook machines as their provider tells it, of the others as this machine has it.
+    # Host memory of the two notebook machines is assumed (reports say 29 to 32), of the others as this machine has it.
     "t4x2": Machine(2, 15.0, bf16=False, host_gib=29),
     "p100": Machine(1, 15.9, bf16=False, host_gib=29),
     "t4": Machine(1, 15.0, bf16=False, host_gib=_host()),

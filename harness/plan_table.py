@@ -75,5 +75,6 @@ def _taken(made: Choice) -> str:
     if option is None:
         near = made.nearest
         host = f" and {near.memory.host / GIB:.0f} GiB of the host" if near.verdict == "host too small" else ""
-        return f"none: {near.config.stem} takes {near.memory.peak / GIB:.1f} GiB{host}"
+        verdict = "tight" if near.verdict == "tight" else "none"
+        return f"{verdict}: {near.config.stem}, {_batch(near)} takes {near.memory.peak / GIB:.1f} GiB{host}"
     return f"{option.config.stem}, {_batch(option)}: {option.memory.peak / GIB:.1f} GiB"

@@ -167,7 +167,7 @@ def test_the_plan_marks_what_to_take_and_ends_with_one_line_a_model(tmp_path: Pa
     marked = [line.split()[1:3] for line in told if line.startswith("* ")]
     assert marked == [["full", "ddp"], ["LoRA", "ddp"], ["LoRA", "ddp"]]
     assert told[-2].startswith("| bloomz-560m | 559M | ddp, ")
-    assert told[-1].startswith("| bloomz-1b7 | 1.72B | none: zero2_offload takes ")
+    assert told[-1].startswith("| bloomz-1b7 | 1.72B | none: zero2_offload, ")
     assert "GiB and 38 GiB of the host | ddp, " in told[-1]
 
 
