@@ -189,7 +189,7 @@ def _texts(batch: Batch, case: Case, vocabulary: int) -> PairDataset:
     def rows_of(pair: Any, epoch: int) -> PairRows:
         number = int(pair) % case.pairs
         rows = [row() for _ in range(batch.rows * number // case.pairs, batch.rows * (number + 1) // case.pairs)]
-        return PairRows(rows[: len(rows) // 2], rows[len(rows) // 2 :])
+        return PairRows(rows[: len(rows) // 2], rows[len(rows) // 2 :], csv_row=int(pair))
 
     pairs: Any = range(case.pairs * case.accumulation * case.strategy(False).processes)
     return PairDataset(pairs, rows_of, 512)

@@ -7,6 +7,7 @@ import logging
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -82,22 +83,20 @@ class TransformersLM(HFLM):
         if gguf_file is None:
             require_safe_weights(pretrained, allow_pickle)
             kwargs |= {} if allow_pickle else {"use_safetensors": True}
-        if not torch.cuda.is_available():
-            # Without it accelerate starts no process group on a machine without GPUs, and every rank scores everything.
-            os.environ.setdefault("ACCELERATE_USE_CPU", "true")
-        super().__init__(
-            pretrained,
-            backend=self.backend_name,
-            device=_device(device),
-            dtype=dtype,
-            batch_size=batch_size,
-            prefix_token_id=None if prefix_token_id is None else int(prefix_token_id),
-            trust_remote_code=trust_remote_code,
-            **source,
-            **kwargs,
-        )
-        self._require_one_vocabulary()
-        self._join_processes()
+        with _processes_on_cpu():
+            super().__init__(
+                pretrained,
+                backend=self.backend_name,
+                device=_device(device),
+                dtype=dtype,
+                batch_size=batch_size,
+                prefix_token_id=None if prefix_token_id is None else int(prefix_token_id),
+                trust_remote_code=trust_remote_code,
+                **source,
+                **kwargs,
+            )
+            self._require_one_vocabulary()
+            self._join_processes()
         if self.device.type == "cpu":
             keep_freed_memory()
         self.metadata: dict[str, Any] = {
@@ -258,6 +257,23 @@ class TransformersLM(HFLM):
             f"{self.pretrained} has {self.max_length}. It would have to be cut, which scores another text; leave the "
             "document out or take a model with a longer window."
         )
+
+
+@contextmanager
+def _processes_on_cpu() -> Iterator[None]:
+    """Lets accelerate start a process group on a machine without GPUs, where every rank would score everything else.
+
+    The variable that says so is taken back, since DeepSpeed in a child of this process would give way to DDP by it.
+    """
+    name = "ACCELERATE_USE_CPU"
+    if torch.cuda.is_available() or name in os.environ:
+        yield
+        return
+    os.environ[name] = "true"
+    try:
+        yield
+    finally:
+        del os.environ[name]
 
 
 def files_sha256(

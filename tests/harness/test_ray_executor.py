@@ -210,9 +210,12 @@ def test_stopping_the_run_lets_its_stages_save_what_they_have(executor: RayExecu
         wait_for(tmp_path, "ready")
         signal.raise_signal(signal.SIGINT)
 
+    # The background job of a shell, which a test run may be, ignores SIGINT.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
         executor.run([stage(tmp_path, "long", code)], tmp_path, 0)
+    signal.signal(signal.SIGINT, before)
     assert (tmp_path / "saved").exists()
 
 

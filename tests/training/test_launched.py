@@ -51,8 +51,6 @@ def test_the_launchers_wishes_are_read_from_the_environment(
 def test_settings_are_refused_before_anything_is_set_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], expected: str
 ) -> None:
-    # A model scored on the CPU before, in this very process, leaves it behind.
-    monkeypatch.delenv("ACCELERATE_USE_CPU", raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ValueError, match=expected):
