@@ -128,7 +128,7 @@ class _Fleet:
             while self._start_what_can():
                 ready, _ = ray.wait(list(self.running), timeout=STATUS_SECONDS)
                 for stream in ready:
-                    self._hear(stream, self.running.pop(stream))
+                    self._hear(stream)
                 self._tell()
         except BaseException:
             self._stop()
@@ -165,13 +165,16 @@ class _Fleet:
         stream = task.remote(_order(stage, self.folder, self.token))
         self.running[stream] = replace(running, progress=stage.progress(), since=None)
 
-    def _hear(self, stream: Any, running: _Running) -> None:
-        """Take in one message of a stage, or its end."""
+    def _hear(self, stream: Any) -> None:
+        """Take in one message of a stage, or its end; listed until then, so that what stops the run stops it too."""
+        running = self.running[stream]
         try:
             message = ray.get(next(stream))
         except LOST as error:
+            del self.running[stream]
             self._lost(running, error)
         except RayError as error:
+            del self.running[stream]
             cause = error.cause if isinstance(error, RayTaskError) else error
             self._failed(running, f"could not be run: {cause}")
         else:
@@ -179,6 +182,7 @@ class _Fleet:
                 log.info("%s: started on %s", running.title, message.node)
                 self.running[stream] = replace(running, since=time.monotonic())
             else:
+                del self.running[stream]
                 self._ended(running, message)
 
     def _ended(self, running: _Running, message: Ended) -> None:
