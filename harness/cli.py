@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from harness.data.fetch import app as data_app
+from harness.launching import Stopped
 
 if TYPE_CHECKING:
     from harness.stage import Executor
@@ -151,8 +152,6 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     # A line a stage from us; of the libraries, what they warn of.
     logging.getLogger("harness").setLevel(logging.INFO)
-    from harness.launching import Stopped
-
     try:
         app()
     except (ValueError, OSError, RuntimeError, FloatingPointError) as error:

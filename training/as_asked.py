@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from harness.strategy import read_zero
+from training.launched import under_deepspeed
 
 ADVICE = "Check distributed_type in the accelerate config (accelerate_configs/ has tested ones)."
 
@@ -26,7 +28,7 @@ def asked() -> Asked:
     With some settings the launcher starts one process and tells it nothing of the others that the config wanted, so
     its own command line is read, where the system shows it.
     """
-    deepspeed = os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true"
+    deepspeed = under_deepspeed()
     world = os.environ.get("WORLD_SIZE")
     launch = launcher_arguments(os.getppid())
     if launch is None:
@@ -104,7 +106,7 @@ def asked_zero_stage() -> int:
     """
     file = os.environ.get("ACCELERATE_DEEPSPEED_CONFIG_FILE", "none")
     if file != "none":
-        return int(json.loads(Path(file).read_text(encoding="utf-8"))["zero_optimization"]["stage"])
+        return int(read_zero(Path(file))["zero_stage"])
     if stage := os.environ.get("ACCELERATE_DEEPSPEED_ZERO_STAGE"):
         return int(stage)
     raise RuntimeError(f"DeepSpeed was asked for, but the launcher started the processes without it. {ADVICE}")
