@@ -128,6 +128,7 @@ def mend_converted(optimizer: Any, checkpoint: Path) -> None:
         checkpoint: as `convert` wrote it.
     """
     (file,) = checkpoint.glob("global_step*/zero/optimizer_state.pt")
+    # DeepSpeed puts objects of its own in there, and has just read this file, which `convert` made, in the same way.
     saved = torch.load(file, map_location="cpu", weights_only=False)["param_groups"]
     for group, its in zip(optimizer.param_groups, saved, strict=True):
         group["weight_decay"] = its["weight_decay"]
