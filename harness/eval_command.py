@@ -36,7 +36,7 @@ def run(argv: Sequence[str]) -> None:
         OSError: the results cannot be written; older ones are untouched.
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    from lm_eval.utils import make_table, setup_logging
+    from lm_eval.utils import setup_logging
 
     setup_logging()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
@@ -44,6 +44,18 @@ def run(argv: Sequence[str]) -> None:
     compare = vars(args).pop("compare_start_token")
     config = _config(args)
     command = "stereoscope eval " + _without_secrets(shlex.join(argv))
+    if config.model not in OUR_MODELS:  # others form their process group themselves, if they know any
+        _score_and_print(config, command, compare)
+        return
+    from harness.watch import watched_scoring
+
+    with watched_scoring():
+        _score_and_print(config, command, compare)
+
+
+def _score_and_print(config: EvaluatorConfig, command: str, compare: str | None) -> None:
+    from lm_eval.utils import make_table
+
     lm = _load(config)
     other = None if compare is None else _token_id(lm, compare)
     first = _score(lm, config, command)

@@ -49,15 +49,22 @@ def run_job(file: Path) -> None:
     """
     from transformers.utils.logging import disable_progress_bar
 
-    from harness.evaluation import score
-    from harness.models.any import load_lm
-    from harness.models.base import TransformersLM
+    from harness.watch import watched_scoring
 
     disable_progress_bar()
     logging.getLogger("lm_eval").setLevel(logging.WARNING)
     # Its one warning there advises a chat template by the model's name; sentences are scored as they stand.
     logging.getLogger("lm_eval.evaluator").setLevel(logging.ERROR)
     job = Job.model_validate_json(file.read_text(encoding="utf-8"))
+    with watched_scoring():
+        _score_targets(job)
+
+
+def _score_targets(job: Job) -> None:
+    from harness.evaluation import score
+    from harness.models.any import load_lm
+    from harness.models.base import TransformersLM
+
     metadata = {**({} if job.data_dir is None else {"data_dir": job.data_dir}), **job.metadata}
     lm: TransformersLM | None = None
     for number, target in enumerate(job.targets, start=1):

@@ -25,6 +25,7 @@ from harness.data.tokens import load_tokenizer
 from harness.files import atomic_write
 from harness.models.positions import window
 from harness.orphans import exit_with_run, stop_with_launcher
+from harness.watch import Watch
 from training.as_asked import require_processes
 from training.checkpoints import complete_checkpoints, scheduled_checkpoints
 from training.config import PairArguments, TrainingArguments, fingerprint, parse
@@ -37,7 +38,6 @@ from training.resume import newest, ready
 from training.shared_folder import require_shared
 from training.stopping import NOT_FINISHED, Stopping
 from training.trainer import SAVING, PairTrainer
-from training.watch import Watch
 
 RUN_FILE = "run.json"
 TRAINED_FILE = "trained.json"
@@ -55,7 +55,12 @@ def main(argv: Sequence[str]) -> None:
     log.setLevel(logging.INFO if training_arguments.process_index == 0 else logging.WARNING)
     disable_progress_bar()
     require_processes(training_arguments.world_size)
-    with Watch(training_arguments, pair_arguments.hang_seconds) as watch:
+    with Watch(
+        training_arguments.process_index,
+        training_arguments.world_size,
+        patience=pair_arguments.hang_seconds,
+        slow=training_arguments.ddp_timeout,
+    ) as watch:
         train(pair_arguments, training_arguments, stopping, Progress(watch))
 
 

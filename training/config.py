@@ -93,8 +93,8 @@ class PairArguments:
     hang_seconds: float = field(
         default=45.0,
         metadata={
-            "help": "Seconds that a training step may take on top of three times the longest so far, before the run "
-            "ends and names the process that hangs."
+            "help": "The run ends, and names the process that hangs, when all processes have done nothing for so many "
+            "seconds, or when a training step takes so many on top of three times the longest so far."
         },
     )
     allow_pickle: bool = field(

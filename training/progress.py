@@ -6,8 +6,8 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState
 
+from harness.watch import Watch
 from training.config import TrainingArguments
-from training.watch import Watch
 
 
 class Progress(TrainerCallback):

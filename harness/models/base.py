@@ -5,14 +5,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import torch
-from accelerate import PartialState
 from lm_eval.models.huggingface import HFLM
 from lm_eval.models.utils import normalize_gen_kwargs
 from peft import PeftModel
@@ -24,6 +21,7 @@ from harness.data.families import Family, require_family
 from harness.files import sha256_file
 from harness.models.adapters import attach
 from harness.models.sampling import Asked, continuations, numbered, sampling_of
+from harness.processes import join_processes, processes_on_cpu
 from harness.weights import require_safe_weights, weights_sha256
 
 log = logging.getLogger(__name__)
@@ -83,7 +81,8 @@ class TransformersLM(HFLM):
         if gguf_file is None:
             require_safe_weights(pretrained, allow_pickle)
             kwargs |= {} if allow_pickle else {"use_safetensors": True}
-        with _processes_on_cpu():
+        state = join_processes()
+        with processes_on_cpu():
             super().__init__(
                 pretrained,
                 backend=self.backend_name,
@@ -95,8 +94,8 @@ class TransformersLM(HFLM):
                 **source,
                 **kwargs,
             )
-            self._require_one_vocabulary()
-            self._join_processes()
+        self._rank, self._world_size = state.process_index, state.num_processes
+        self._require_one_vocabulary()
         if self.device.type == "cpu":
             keep_freed_memory()
         self.metadata: dict[str, Any] = {
@@ -223,15 +222,6 @@ class TransformersLM(HFLM):
         # lm-eval would find out by running full windows until memory ends; likelihoods are cut by tokens anyway.
         return 16 if self.device.type == "cpu" else int(self.max_batch_size)
 
-    def _join_processes(self) -> None:
-        state = PartialState()
-        self._rank, self._world_size = state.process_index, state.num_processes
-        if (launched := int(os.environ.get("WORLD_SIZE", "1"))) != self._world_size:
-            raise ValueError(
-                f"{launched} processes were launched and {self._world_size} found each other, so each would score "
-                "every document. On CPU launch with `accelerate launch --config_file accelerate_configs/cpu_2proc.yaml`"
-            )
-
     def _require_one_vocabulary(self) -> None:
         """A tokenizer may have fewer tokens than the model has embeddings (padded matrices), never more."""
         embeddings = self._model.get_input_embeddings().num_embeddings
@@ -257,23 +247,6 @@ class TransformersLM(HFLM):
             f"{self.pretrained} has {self.max_length}. It would have to be cut, which scores another text; leave the "
             "document out or take a model with a longer window."
         )
-
-
-@contextmanager
-def _processes_on_cpu() -> Iterator[None]:
-    """Lets accelerate start a process group on a machine without GPUs, where every rank would score everything else.
-
-    The variable that says so is taken back, since DeepSpeed in a child of this process would give way to DDP by it.
-    """
-    name = "ACCELERATE_USE_CPU"
-    if torch.cuda.is_available() or name in os.environ:
-        yield
-        return
-    os.environ[name] = "true"
-    try:
-        yield
-    finally:
-        del os.environ[name]
 
 
 def files_sha256(

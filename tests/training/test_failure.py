@@ -147,13 +147,26 @@ def test_a_stopped_rank_is_named_and_ends_the_run(tiny_model: Path, tmp_path: Pa
     assert "is stopped (SIGSTOP)" in output
 
 
-def test_a_rank_that_hangs_in_a_step_is_named_with_the_line_it_hangs_at(tiny_model: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("where", "phase"),
+    [
+        ("loading", "starting"),
+        ("first step", "before the first step"),
+        ("step", "step 5"),
+        ("saving", "saving after step 30"),
+    ],
+)
+def test_a_rank_that_hangs_is_named_with_the_line_it_hangs_at(
+    where: str, phase: str, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ENVIRONMENT, "HANG_IN", where)
     program = (str(Path(__file__).with_name("hanging_run.py")),)
     with started(command(tiny_model, tmp_path, program=program, hang_seconds=5)) as (launcher, said):
         output = said.read()
         assert launcher.wait() != 0
     assert "rank 1 (process" in output
     assert "hangs: no progress for" in output
+    assert f"in `{phase}" in output
     assert "hanging_run.py, line" in output
     assert "rank 0 (process" not in output
 

@@ -1,12 +1,16 @@
-"""Which rank is blamed when a run stands still, from what the ranks said of themselves."""
+"""Which rank is blamed when a run stands still, from what the ranks said of themselves; and that scoring is watched."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny_models
 
-from training.watch import DONE, Record, Seen, judge
+from harness.ranks import DONE, Record, Seen, judge
 
 
 def record(**changes: Any) -> Record:
@@ -78,3 +82,42 @@ def test_a_slow_phase_such_as_saving_is_not_a_hang(limit: float | None) -> None:
 
 def test_one_process_that_hangs_alone_is_named() -> None:
     assert judge(0, {0: Seen(record(idle=46.0))}, 45.0, 45.0)[1] == [0]
+
+
+STILL = Seen(record(phase="saving after step 30", idle=200.0, still=46.0, waiting=True))
+
+
+@pytest.mark.parametrize("limit", [None, 1800.0])
+def test_where_all_stand_still_the_one_that_waits_for_nobody_hangs(limit: float | None) -> None:
+    hangs = Seen(record(phase="saving after step 30", idle=200.0, still=46.0, place="trainer.py, line 7, save"))
+    message, ranks = blamed({0: STILL, 1: hangs, 2: STILL}, limit)
+    assert ranks == [1]
+    assert "no progress for 200 s in `saving after step 30`, trainer.py, line 7, save" in message
+
+
+def test_as_long_as_one_rank_is_at_work_the_others_may_wait() -> None:
+    assert blamed({0: STILL, 1: Seen(record(idle=200.0, still=0.0))}, None) == ("", [])
+    assert blamed({0: STILL, 1: Seen(record(ended=DONE))}, None)[1] == [0]
+
+
+def test_a_machine_that_fell_silent_counts_as_standing_still() -> None:
+    gone_quiet = Seen(record(host="other", still=3.0), 44.0, "elsewhere")
+    assert blamed({0: STILL, 1: gone_quiet}, None)[1] == [1]
+
+
+@pytest.mark.slow
+@pytest.mark.distributed
+def test_scoring_ends_when_a_rank_hangs_while_the_other_waits_for_its_scores(tmp_path: Path) -> None:
+    config = Path(__file__).parents[2] / "accelerate_configs" / "cpu_2proc.yaml"
+    launch = ["-m", "accelerate.commands.launch", "--config_file", str(config), "--main_process_port", "0"]
+    asked = ["--model_args", f"pretrained={tiny_models.byte_llama(tmp_path)}", "--tasks", "crows_pairs", "--limit", "4"]
+    data = ["--metadata", '{"data_dir": "sample"}']
+    program = str(Path(__file__).with_name("hanging_scoring.py"))
+    done = subprocess.run(
+        [sys.executable, *launch, program, "eval", *asked, *data], capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert "rank 1 (process" in done.stderr
+    assert "in `scoring`" in done.stderr
+    assert "hanging_scoring.py, line" in done.stderr
+    assert "rank 0 (process" not in done.stderr
