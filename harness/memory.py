@@ -42,10 +42,11 @@ HOST_MARGIN = 1.5
 
 
 class Parameters(NamedTuple):
-    """Of a model; shared weights count once."""
+    """Of a model; shared weights count once. `largest`: elements of the largest one that is trained."""
 
     total: int
     trained: int
+    largest: int
 
 
 @dataclass(frozen=True)
@@ -91,11 +92,9 @@ def empty_model(config: PretrainedConfig, family: Family) -> nn.Module:
 
 
 def count_parameters(model: nn.Module) -> Parameters:
-    """All parameters of the model and those that require a gradient."""
-    weights = list(model.parameters())
-    return Parameters(
-        sum(weight.numel() for weight in weights), sum(weight.numel() for weight in weights if weight.requires_grad)
-    )
+    """All parameters of the model, those that require a gradient, and the largest of these."""
+    trained = [weight.numel() for weight in model.parameters() if weight.requires_grad]
+    return Parameters(sum(weight.numel() for weight in model.parameters()), sum(trained), max(trained, default=0))
 
 
 def training_memory(
@@ -171,13 +170,15 @@ def _gradients_kept(count: Parameters, strategy: Strategy, size: int, accumulate
 def _buffers(count: Parameters, strategy: Strategy, size: int) -> int:
     """Of the reduce bucket, which is allocated whole, a CPU's memory holds only what is written.
 
-    ZeRO-3 sorts what is in it into another before it scatters it, and gloo, on the CPU, adds it up in a third.
+    ZeRO-3 sorts what is in it, or a weight that is too large for it, into another before it scatters it, and gloo, on
+    the CPU, adds it up in a third.
     """
     if not strategy.zero_stage:
         return 4 * count.trained if strategy.processes > 1 else 0
     filled = min(strategy.bucket, count.trained)
     copies = 0 if strategy.zero_stage == 2 else 1 if strategy.gpu else 2
-    return size * ((strategy.bucket if strategy.gpu else filled) + copies * filled)
+    sorted_at_once = min(max(strategy.bucket, count.largest), count.trained)
+    return size * ((strategy.bucket if strategy.gpu else filled) + copies * sorted_at_once)
 
 
 def _gathered(model: nn.Module, count: Parameters, strategy: Strategy, passes: int) -> int:

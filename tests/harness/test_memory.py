@@ -102,7 +102,7 @@ def states_of_120_576(strategy: Strategy) -> Memory:
     """A GPT-2 shape whose bytes a rank were measured with DDP, ZeRO-2 and ZeRO-3 on two processes."""
     config = GPT2Config(vocab_size=256, n_positions=64, n_embd=64, n_layer=2, n_head=4, bos_token_id=0, eos_token_id=0)
     model = empty_model(config, "causal")
-    assert count_parameters(model) == (120_576, 120_576)
+    assert count_parameters(model) == (120_576, 120_576, 256 * 64)
     return training_memory(model, BATCH, strategy)
 
 
@@ -167,6 +167,11 @@ def test_ddp_keeps_a_bucket_beside_every_gradient() -> None:
     ddp = states_of_120_576(Strategy(2))
     one_more = 4 * 256 * 64  # the embeddings' gradient before it joins the tied head's
     assert (ddp.gradients - one_more, ddp.buffers) == (482_304, 482_304)
+
+
+def test_zero_3_has_two_reduce_buckets_the_second_as_large_as_the_largest_weight() -> None:
+    small, large = (states_of_120_576(Strategy(2, 3, "fp16", True, bucket=size)).buffers for size in (1000, 50_000))
+    assert (small, large) == (2 * (1000 + 256 * 64), 2 * (50_000 + 50_000))
 
 
 @pytest.mark.parametrize(

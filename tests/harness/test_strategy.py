@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from harness.strategy import DEFAULT_BUCKET, DEFAULT_REUSE, Strategy, read_strategy
+from harness.strategy import DEFAULT_REUSE, Strategy, read_strategy
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -21,12 +21,12 @@ ROOT = Path(__file__).resolve().parents[2]
         ("p100", Strategy(gpu=True), "one GPU, fp32"),
         ("t4x2_ddp", Strategy(2, 0, "fp16", True), "2 GPUs, DDP, fp16"),
         ("t4x2_ddp_fp32", Strategy(2, 0, "fp32", True), "2 GPUs, DDP, fp32"),
-        ("t4x2_zero2", Strategy(2, 2, "fp16", True, DEFAULT_BUCKET), "2 GPUs, ZeRO-2, fp16"),
-        ("t4x2_zero3", Strategy(2, 3, "fp16", True, DEFAULT_BUCKET, reuse=DEFAULT_REUSE), "2 GPUs, ZeRO-3, fp16"),
-        ("cpu_2proc_zero2", Strategy(2, 2, bucket=DEFAULT_BUCKET), "2 CPU processes, ZeRO-2, fp32"),
+        ("t4x2_zero2", Strategy(2, 2, "fp16", True, 50_000_000), "2 GPUs, ZeRO-2, fp16"),
+        ("t4x2_zero3", Strategy(2, 3, "fp16", True, 50_000_000, reuse=DEFAULT_REUSE), "2 GPUs, ZeRO-3, fp16"),
+        ("cpu_2proc_zero2", Strategy(2, 2, bucket=50_000_000), "2 CPU processes, ZeRO-2, fp32"),
         (
             "t4x2_zero2_offload",
-            Strategy(2, 2, "fp16", True, DEFAULT_BUCKET, offload_optimizer=True),
+            Strategy(2, 2, "fp16", True, 50_000_000, offload_optimizer=True),
             "2 GPUs, ZeRO-2 with offload, fp16",
         ),
         ("two_machines_ddp", Strategy(2, gpu=True, machines=2), "2 GPUs on 2 machines, DDP, fp32"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.strategy import DEFAULT_BUCKET, Strategy
+from harness.strategy import Strategy
 from training.config import TrainingArguments
 from training.launched import asked_here
 
@@ -29,8 +29,8 @@ ZERO2 = {
         (None, True, {"CUDA_VISIBLE_DEVICES": "0", "ACCELERATE_USE_CPU": "True"}, Strategy()),
         (None, False, {"CUDA_VISIBLE_DEVICES": ""}, Strategy()),
         (None, False, {"ACCELERATE_MIXED_PRECISION": "fp16"}, Strategy(precision="fp16")),
-        (None, False, ZERO2, Strategy(2, 2, "fp16", False, DEFAULT_BUCKET)),
-        (None, False, {**ZERO2, "CUDA_VISIBLE_DEVICES": "0,1"}, Strategy(2, 2, "fp16", True, DEFAULT_BUCKET)),
+        (None, False, ZERO2, Strategy(2, 2, "fp16", False, 50_000_000)),
+        (None, False, {**ZERO2, "CUDA_VISIBLE_DEVICES": "0,1"}, Strategy(2, 2, "fp16", True, 50_000_000)),
     ],
 )
 def test_the_launchers_wishes_are_read_from_the_environment(

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 from family_models import FAMILIES
-from many_runs import Run, launch
+from many_runs import CONFIGS, Run, launch
 from peft import PeftModel
 from safetensors import safe_open
 from safetensors.torch import load_file
@@ -97,12 +97,21 @@ def stopped(finished: Path, output_dir: Path) -> Path:
     return output_dir
 
 
+def small_buckets(deepspeed: str, folder: Path) -> Path:
+    """A copy of the DeepSpeed file, named without its ending, with a bucket smaller than the vocabulary's embeddings."""
+    config = json.loads((CONFIGS / f"{deepspeed}.json").read_text())
+    config["zero_optimization"]["reduce_bucket_size"] = 1000
+    (folder / f"{deepspeed}_small.json").write_text(json.dumps(config))
+    return folder / f"{deepspeed}_small"
+
+
 @pytest.fixture(scope="module")
 def home(tiny: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every case under every strategy, and runs that stop after step 3 and go on with another number of processes.
 
     Folders: `STRATEGY/CASE`, `one` being one process; `2-to-1/STRATEGY/CASE` and `1-to-2/STRATEGY/CASE`; `folds`, two
-    folds in one run; `still`, FLAN-T5 that goes through ZeRO-3 without learning.
+    folds in one run; `still`, FLAN-T5 that goes through ZeRO-3 without learning; `small/zero2` and `small/zero3`, GPT-2
+    with buckets that its largest weight does not fit into.
     """
     home = tmp_path_factory.mktemp("strategies")
     folds = {"folds": "0 1", "max_steps": 3}
@@ -134,6 +143,9 @@ def home(tiny: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) ->
         together.append(run_of(case, tiny(case.kind), folder, deepspeed=deepspeed))
         folder = stopped(home / strategy / str(RESUMED[0]), home / "2-to-2" / strategy / str(RESUMED[0]))
         together.append(run_of(RESUMED[0], tiny("gpt2"), folder, deepspeed=deepspeed))
+    for deepspeed in ("zero2", "zero3"):
+        small = small_buckets(deepspeed, home)
+        together.append(run_of(CASES[1], tiny("gpt2"), home / "small" / deepspeed, deepspeed=str(small)))
     other = stopped(home / ZERO2 / str(RESUMED[0]), home / "other" / str(RESUMED[0]))
     refused = "written by a run under ZeRO-2, and this one is under ZeRO-3"
     together.append(run_of(RESUMED[0], tiny("gpt2"), other, deepspeed="zero3", refused=refused))
@@ -175,6 +187,15 @@ def test_two_processes_train_as_one_does(home: Path, tiny: Callable[..., Path], 
     assert largest_difference(*weights) < 5e-5
     begun = loaded(case, tiny(case.kind), two / "fold-0" / "checkpoint-3")
     assert largest_difference(weights[1], begun) > 1e-4
+
+
+@pytest.mark.parametrize("deepspeed", ["zero2", "zero3"])
+def test_a_weight_larger_than_the_reduce_bucket_is_trained_as_any_other(
+    home: Path, tiny: Callable[..., Path], deepspeed: str
+) -> None:
+    runs = [home / "one" / str(CASES[1]), home / "small" / deepspeed]
+    assert losses(runs[1]) == pytest.approx(losses(runs[0]), abs=1e-5)
+    assert largest_difference(*(loaded(CASES[1], tiny("gpt2"), run / "fold-0" / "checkpoint-6") for run in runs)) < 5e-5
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
