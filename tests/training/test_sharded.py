@@ -98,7 +98,7 @@ def stopped(finished: Path, output_dir: Path) -> Path:
 
 
 def small_buckets(deepspeed: str, folder: Path) -> Path:
-    """A copy of the DeepSpeed file, named without its ending, with a bucket smaller than the vocabulary's embeddings."""
+    """A copy of the DeepSpeed file, without its ending, with a bucket smaller than the vocabulary."""
     config = json.loads((CONFIGS / f"{deepspeed}.json").read_text())
     config["zero_optimization"]["reduce_bucket_size"] = 1000
     (folder / f"{deepspeed}_small.json").write_text(json.dumps(config))
