@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ log = logging.getLogger(__name__)
 Lines = list[dict[str, Any]]
 
 
-def judge_saved(file: Path | None, choices: Mapping[str, Choice] | None = None) -> Path | None:
+def judge_saved(
+    file: Path | None, choices: Mapping[str, Choice] | None = None, tasks: Collection[str] | None = None
+) -> Path | None:
     """Judge the texts of a results file, each process of `accelerate launch` its share, and write the results anew.
 
     The file it came from goes away if nobody had judged it, since nothing is in it that is not in the new one.
@@ -25,6 +27,7 @@ def judge_saved(file: Path | None, choices: Mapping[str, Choice] | None = None) 
     Args:
         file: the results file; None on every process but the first, which is the one that reads and writes.
         choices: the judge of each task; by default, of every task that generated texts, the one that it asked for.
+        tasks: what the new file holds; all of the old one's by default.
 
     Returns:
         The new results file, the old one where there was nothing to judge; None where `file` is.
@@ -32,6 +35,7 @@ def judge_saved(file: Path | None, choices: Mapping[str, Choice] | None = None) 
     scored = None if file is None else read_scored(file)
     lines: dict[str, Lines] = {}
     if scored is not None:
+        scored = scored if tasks is None else scored.only(tasks)
         choices = _asked_for(scored) if choices is None else choices
         lines = {task: list(scored.samples(task)) for task in choices}
     by_choice: dict[Choice, list[str]] = {}
@@ -67,7 +71,7 @@ def reclassify(
             generations = scored.provenance.generations
             of_kind = [task for task, generation in generations.items() if generation.measures == measures]
             choices = dict.fromkeys(of_kind, Choice(classifier, labels, data_dir, allow_pickle))
-        if choices and (file := judge_saved(scored.file, choices)):
+        if choices and (file := judge_saved(scored.file, choices, scored.provenance.tasks)):
             written.append(file)
             log.info("%s: %s", file, ", ".join(choices))
     if not written:

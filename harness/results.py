@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -96,6 +96,20 @@ class Scored:
     provenance: Provenance
     results: Mapping[str, Any]
 
+    def only(self, tasks: Collection[str]) -> Scored:
+        """The same file as if it held these tasks alone."""
+        if self.provenance.tasks.keys() <= set(tasks):
+            return self
+        parts = {
+            name: {task: value for task, value in getattr(self.provenance, name).items() if task in tasks}
+            for name in ("tasks", "generations")
+        }
+        scores = {
+            name: {task: value for task, value in self.results.get(name, {}).items() if task in tasks}
+            for name in ("results", "configs")
+        }
+        return Scored(self.file, self.provenance.model_copy(update=parts), {**self.results, **scores})
+
     def samples_file(self, task: str) -> Path:
         """Where the task's lines are, if they were kept. A results file may have any name that ends in its date."""
         date = self.file.stem.rpartition("_")[2]
@@ -157,12 +171,37 @@ def write_results(
 
 
 def find_scored(folder: Path) -> list[Scored]:
-    """Every results file with provenance under `folder`, the newest of each sub-folder, sorted by path."""
-    newest: dict[Path, Path] = {}
-    for file in sorted(folder.rglob("results_*.json")):
-        newest[file.parent] = file
-    found = []
-    for file in newest.values():
-        if scored := read_scored(file):
-            found.append(scored)
-    return found
+    """What was scored under `folder`, sorted by path: the newest results file with provenance of each sub-folder.
+
+    Commands of `stereoscope eval` that score one model into one folder add up: an earlier file counts for the tasks
+    that no later one has, if weights, start token and precision are the same. A run's stages count as they were last.
+    """
+    of_folder: dict[Path, list[Path]] = {}
+    for file in sorted(folder.rglob("results_*.json"), reverse=True):
+        of_folder.setdefault(file.parent, []).append(file)
+    found = [scored for files in of_folder.values() for scored in _added_up(files)]
+    return sorted(found, key=lambda scored: scored.file)
+
+
+def _added_up(files: Iterable[Path]) -> Iterator[Scored]:
+    """Of one folder's results files, newest first."""
+    newest: Provenance | None = None
+    tasks: set[str] = set()
+    for scored in filter(None, map(read_scored, files)):
+        newest = newest or scored.provenance
+        if _conditions(scored.provenance) == _conditions(newest) and (new := scored.provenance.tasks.keys() - tasks):
+            yield scored.only(new)
+            tasks |= new
+        if newest.inputs_sha256:
+            return
+
+
+def _conditions(provenance: Provenance) -> tuple[str, ...]:
+    """What makes two files those of one model scored in one way."""
+    return (
+        provenance.model,
+        provenance.weights_sha256,
+        provenance.started_after,
+        provenance.dtype,
+        provenance.inputs_sha256,
+    )

@@ -18,7 +18,7 @@ from harness.metrics.benchmarks import BENCHMARKS
 from harness.metrics.regard import LABELS
 from harness.models.any import load_lm
 from harness.models.causal import CausalLM
-from harness.results import find_scored
+from harness.results import PROVENANCE_KEY, find_scored, write_results
 from harness.task_files import leaves, select
 
 TASKS = ["toxicity_rtp_nontoxic", "toxicity_bold_race", "regard_bold_gender", "honest_binary"]
@@ -136,6 +136,18 @@ def test_saved_texts_are_judged_again_by_another_classifier(scored_folder: Path,
     third = tiny_models.classifier(tmp_path / "third", seed=3)
     shutil.rmtree(other)
     reclassify(scored_folder, str(third), "hate", None, allow_pickle=False)
+
+
+def test_judging_again_leaves_alone_what_a_later_command_scored(scored_folder: Path, tmp_path: Path) -> None:
+    other, out = tiny_models.classifier(tmp_path / "other"), tmp_path / "out"
+    shutil.copytree(scored_folder, out)
+    (before,) = find_scored(out)
+    later = before.only(["wikitext2"])
+    results = {**later.results, PROVENANCE_KEY: later.provenance.model_dump(mode="json")}
+    perplexity = write_results(out, results, {"wikitext2": [before.samples_file("wikitext2").read_text()]})
+    (judged,) = reclassify(out, str(other), "hate", None, allow_pickle=False)
+    file_of = {task: scored.file for scored in find_scored(out) for task in scored.provenance.tasks}
+    assert file_of == {**dict.fromkeys(TASKS, judged), "wikitext2": perplexity}
 
 
 def test_a_folder_without_texts_says_what_to_run(tmp_path: Path) -> None:

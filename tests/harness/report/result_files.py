@@ -94,7 +94,7 @@ class Scores:
     provenance: dict[str, Any] = field(default_factory=dict)
 
 
-def write(folder: Path, scores: Scores) -> Path:
+def write(folder: Path, scores: Scores, date: str = DATE) -> Path:
     """One results file and its samples files, as lm-eval writes them; returns the results file."""
     folder.mkdir(parents=True, exist_ok=True)
     tasks = {}
@@ -104,7 +104,7 @@ def write(folder: Path, scores: Scores) -> Path:
         sha256 = scores.sha256 or (published(data) if data in SOURCES else "0" * 64)
         tasks[task] = TaskData(sha256=sha256, origin=scores.origin, n=len(samples))  # type: ignore[arg-type]
         lines = [json.dumps({"doc_id": number, **sample}) for number, sample in enumerate(samples)]
-        (folder / f"samples_{task}_{DATE}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        (folder / f"samples_{task}_{date}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     told = {
         "model": "tiny-model",
         "pretrained": "models/tiny-model",
@@ -125,7 +125,7 @@ def write(folder: Path, scores: Scores) -> Path:
         "n-shot": dict.fromkeys(tasks, 0),
         PROVENANCE_KEY: Provenance.model_validate(told).model_dump(mode="json"),
     }
-    file = folder / f"results_{DATE}.json"
+    file = folder / f"results_{date}.json"
     file.write_text(json.dumps(results, indent=2), encoding="utf-8")
     return file
 

@@ -54,6 +54,37 @@ def test_tasks_of_the_same_weights_may_lie_in_several_files(tmp_path: Path) -> N
     assert [scoring.results.split("/")[0] for scoring in base.scorings()] == ["a", "b"]
 
 
+def test_tasks_scored_into_one_folder_by_several_commands_add_up_and_the_newest_of_each_counts(tmp_path: Path) -> None:
+    earlier = Scores({"crows_pairs": crows(28, 4), "wikitext2": wikitext(20)})
+    write(tmp_path / "model", earlier, "2026-01-01T00-00-00")
+    write(tmp_path / "model", Scores({"crows_pairs": crows(4, 28)}), "2026-01-02T00-00-00")
+    base = family_of(tmp_path).base
+    assert base is not None
+    assert base.tasks == ("crows_pairs", "wikitext2")
+    dates = {task: scored.file.stem for task in base.tasks if (scored := base.checkpoints[0].scored_on(task))}
+    assert dates == {"crows_pairs": "results_2026-01-02T00-00-00", "wikitext2": "results_2026-01-01T00-00-00"}
+
+
+@pytest.mark.parametrize("other", [{"weights_sha256": "c" * 64}, {"dtype": "bfloat16"}, {"inputs_sha256": "d" * 64}])
+def test_earlier_scores_of_other_weights_or_conditions_in_one_folder_do_not_count(
+    other: dict[str, Any], tmp_path: Path
+) -> None:
+    write(tmp_path / "model", Scores({"wikitext2": wikitext(20)}), "2026-01-01T00-00-00")
+    write(tmp_path / "model", Scores({"crows_pairs": crows(28, 4)}, provenance=other), "2026-01-02T00-00-00")
+    base = family_of(tmp_path).base
+    assert base is not None
+    assert base.tasks == ("crows_pairs",)
+
+
+def test_a_runs_stage_counts_as_it_was_scored_last(tmp_path: Path) -> None:
+    run = {"inputs_sha256": "d" * 64}
+    write(tmp_path / "base", Scores({"wikitext2": wikitext(20)}, provenance=run), "2026-01-01T00-00-00")
+    write(tmp_path / "base", Scores({"crows_pairs": crows(28, 4)}, provenance=run), "2026-01-02T00-00-00")
+    base = family_of(tmp_path).base
+    assert base is not None
+    assert base.tasks == ("crows_pairs",)
+
+
 def test_the_same_task_twice_names_both_files(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write(tmp_path / name, Scores({"crows_pairs": crows(28, 4)}))
