@@ -157,22 +157,22 @@ def test_sigterm_to_a_run_that_trains_in_two_processes_saves_the_step_that_it_wa
     model: Path, tmp_path: Path
 ) -> None:
     config = ROOT / "accelerate_configs" / "cpu_2proc.yaml"
-    steps = {"num_folds": 2, "folds": [0], "max_steps": 200, "save_strategy": "steps", "save_steps": 100}
+    steps = {"num_folds": 2, "folds": [0], "max_steps": 80, "save_strategy": "steps", "save_steps": 40}
     training = {**steps, "accelerate_config": str(config), "per_device_train_batch_size": 2, "disable_tqdm": True}
     experiment = write(tmp_path / "tiny.yaml", model, tasks=["crows_pairs"], scoring={}, training=training)
     arguments = ("run", experiment, "--output_dir", tmp_path / "out")
     fold = tmp_path / "out" / "tiny" / "training" / "fold-0"
     process = subprocess.Popen(stereoscope(*arguments), env=ENVIRONMENT, cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    wait_for(fold / "checkpoint-100")
+    wait_for(fold / "checkpoint-40")
     process.send_signal(signal.SIGTERM)
     assert process.stderr is not None
     output = process.stderr.read()
     assert process.wait() == 128 + signal.SIGTERM
     saved = max(int(folder.name.partition("-")[2]) for folder in fold.glob("checkpoint-*"))
-    assert 100 < saved < 200
-    assert f"stopped by SIGTERM after step {saved} of 200" in output
+    assert 40 < saved < 80
+    assert f"stopped by SIGTERM after step {saved} of 80" in output
     assert f"resuming from checkpoint-{saved}" in finish(*arguments)
-    assert {folder.name for folder in fold.glob("checkpoint-*")} == {"checkpoint-100", "checkpoint-200"}
+    assert {folder.name for folder in fold.glob("checkpoint-*")} == {"checkpoint-40", "checkpoint-80"}
 
 
 def wait_for(folder: Path, seconds: float = 240) -> None:
