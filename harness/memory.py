@@ -5,7 +5,7 @@ Bytes a process for the model's states, P parameters of which t are trained, n p
 | | weights | gradients | optimizer (AdamW) | buffers |
 | --- | --- | --- | --- | --- |
 | one process, DDP | 4 P | 4 t | 8 t | DDP's buckets: 4 t |
-| ZeRO-2, 16 bit (fp32) | 2 P (4 P) | 6 t / n (8 t / n) | 12 t / n | reduce bucket |
+| ZeRO-2, 16 bit (fp32) | 2 P (4 P) | 6 t / n (8 t / n) | 12 t / n | reduce bucket and a part |
 | ZeRO-3, 16 bit (fp32) | 2 P / n (4 P / n) | 6 t / n (4 t / n) | 12 t / n (8 t / n) | 2 reduce buckets, gathered |
 
 The optimizer's 12 are a 32-bit weight and AdamW's two moments; ZeRO-2 makes the former in fp32 too. With their offload,
@@ -170,15 +170,18 @@ def _gradients_kept(count: Parameters, strategy: Strategy, size: int, accumulate
 def _buffers(count: Parameters, strategy: Strategy, size: int) -> int:
     """Of the reduce bucket, which is allocated whole, a CPU's memory holds only what is written.
 
-    ZeRO-3 sorts what is in it, or a weight that is too large for it, into another before it scatters it, and gloo, on
-    the CPU, adds it up in a third.
+    What is in it, or a weight that is too large for it, is copied to be sent: under ZeRO-2 one rank's part at a time,
+    under ZeRO-3 all of it, sorted by rank, which gloo, on the CPU, adds up in a third place.
     """
     if not strategy.zero_stage:
         return 4 * count.trained if strategy.processes > 1 else 0
     filled = min(strategy.bucket, count.trained)
-    copies = 0 if strategy.zero_stage == 2 else 1 if strategy.gpu else 2
-    sorted_at_once = min(max(strategy.bucket, count.largest), count.trained)
-    return size * ((strategy.bucket if strategy.gpu else filled) + copies * sorted_at_once)
+    sent_at_once = min(max(strategy.bucket, count.largest), count.trained)
+    if strategy.zero_stage == 2:
+        copied = min(sent_at_once, count.trained // strategy.processes)
+    else:
+        copied = sent_at_once if strategy.gpu else 2 * sent_at_once
+    return size * ((strategy.bucket if strategy.gpu else filled) + copied)
 
 
 def _gathered(model: nn.Module, count: Parameters, strategy: Strategy, passes: int) -> int:

@@ -174,6 +174,11 @@ def test_zero_3_has_two_reduce_buckets_the_second_as_large_as_the_largest_weight
     assert (small, large) == (2 * (1000 + 256 * 64), 2 * (50_000 + 50_000))
 
 
+def test_zero_2_copies_one_ranks_part_of_its_reduce_bucket() -> None:
+    small, large = (states_of_120_576(Strategy(2, 2, "fp16", True, bucket=size)).buffers for size in (50_000, 500_000))
+    assert (small, large) == (2 * (50_000 + 50_000), 2 * (500_000 + 120_576 // 2))
+
+
 @pytest.mark.parametrize(
     ("hub_id", "zero_2", "zero_3", "offload", "host", "lora"),
     [
