@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 CONFIGS = Path("accelerate_configs")
 MARGIN = 1.11
-"""The most by which a measured peak was above the planned one (docs/distributed.md)."""
+"""No measured peak was further above the planned one (docs/distributed.md)."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 import tiny_models
 
 from harness.ranks import DONE, Record, Seen, judge
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def record(**changes: Any) -> Record:
@@ -108,16 +111,15 @@ def test_a_machine_that_fell_silent_counts_as_standing_still() -> None:
 @pytest.mark.slow
 @pytest.mark.distributed
 def test_scoring_ends_when_a_rank_hangs_while_the_other_waits_for_its_scores(tmp_path: Path) -> None:
-    config = Path(__file__).parents[2] / "accelerate_configs" / "cpu_2proc.yaml"
+    config = ROOT / "accelerate_configs" / "cpu_2proc.yaml"
     launch = ["-m", "accelerate.commands.launch", "--config_file", str(config), "--main_process_port", "0"]
     asked = ["--model_args", f"pretrained={tiny_models.byte_llama(tmp_path)}", "--tasks", "crows_pairs", "--limit", "4"]
     data = ["--metadata", '{"data_dir": "sample"}']
-    program = str(Path(__file__).with_name("hanging_scoring.py"))
-    done = subprocess.run(
-        [sys.executable, *launch, program, "eval", *asked, *data], capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, *launch, str(ROOT / "tests" / "hanging.py"), "eval", *asked, *data]
+    environment = {**os.environ, "HANG_IN": "scoring", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "rank 1 (process" in done.stderr
     assert "in `scoring`" in done.stderr
-    assert "hanging_scoring.py, line" in done.stderr
+    assert "hanging.py, line" in done.stderr
     assert "rank 0 (process" not in done.stderr

@@ -160,14 +160,14 @@ def test_a_rank_that_hangs_is_named_with_the_line_it_hangs_at(
     where: str, phase: str, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(ENVIRONMENT, "HANG_IN", where)
-    program = (str(Path(__file__).with_name("hanging_run.py")),)
+    program = (str(ROOT / "tests" / "hanging.py"),)
     with started(command(tiny_model, tmp_path, program=program, hang_seconds=5)) as (launcher, said):
         output = said.read()
         assert launcher.wait() != 0
     assert "rank 1 (process" in output
     assert "hangs: no progress for" in output
     assert f"in `{phase}" in output
-    assert "hanging_run.py, line" in output
+    assert "hanging.py, line" in output
     assert "rank 0 (process" not in output
 
 

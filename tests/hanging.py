@@ -1,0 +1,41 @@
+"""Training or scoring of which rank 1 hangs where the variable HANG_IN says: launched by the tests of the watch."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pkgutil import resolve_name
+from typing import Any
+
+PLACES = {
+    "loading": ("training.__main__", "load_model", 1),
+    "first step": ("training.pairs:PairDataset", "__getitem__", 1),
+    "step": ("training.trainer:PairTrainer", "compute_loss", 5),
+    "saving": ("training.trainer:PairTrainer", "_save_checkpoint", 1),
+    "scoring": ("harness.models.causal:CausalLM", "loglikelihood", 1),
+}
+
+
+def hang_in(owner: Any, name: str, call: int) -> None:
+    """Let a function of rank 1 never come back from its n-th call."""
+    function, calls = getattr(owner, name), 0
+
+    def hanging(*arguments: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        while os.environ["RANK"] == "1" and calls >= call:
+            time.sleep(1)
+        return function(*arguments, **options)
+
+    setattr(owner, name, hanging)
+
+
+where = os.environ["HANG_IN"]
+place, name, call = PLACES[where]
+hang_in(resolve_name(place), name, call)
+if where == "scoring":
+    resolve_name("harness.watch").PATIENCE = 5.0
+    resolve_name("harness.cli:main")()
+else:
+    resolve_name("training.__main__:main")(sys.argv[1:])
