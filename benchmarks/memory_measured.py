@@ -1,22 +1,18 @@
 """Is the memory that `stereoscope plan` tells what training takes? Both, side by side, for models that take seconds.
 
     OMP_NUM_THREADS=1 python benchmarks/memory_measured.py
-    python benchmarks/memory_measured.py --keep
     python benchmarks/memory_measured.py --gpu
 
 Each case trains two steps of the largest batch in a process of its own, with the trainer of `python -m training` and
 random texts of the length of the longest of CrowS-Pairs. Measured is the process's peak of resident memory over those
-steps (VmHWM), less what it held after training a tiny model of the same kind: imports, libraries, threads. Freed blocks
-go back to the system, so that what is resident is what is allocated; with `--keep` glibc keeps them, as it does under
-`python -m training`, which is faster and leaves holes. With `--gpu` it is the peak of what torch allocated on the first
-GPU. Shapes are published ones with random weights, which cost as much as trained ones; a model's folder is loaded. Of
-several processes it is the largest.
+steps (VmHWM), less what it held after training a tiny model of the same kind: imports, libraries, threads. With `--gpu`
+it is the peak of what torch allocated on the first GPU. Shapes are published ones with random weights, which cost as
+much as trained ones; a model's folder is loaded. Of several processes it is the largest.
 """
 
 from __future__ import annotations
 
 import argparse
-import ctypes
 import gc
 import logging
 import subprocess
@@ -31,7 +27,7 @@ import torch
 from transformers import AutoConfig, PretrainedConfig, set_seed
 
 from harness.activations import Batch
-from harness.allocator import keep_freed_memory
+from harness.allocator import hand_freed_memory_back
 from harness.data.families import Family, family
 from harness.experiment_file import ModelEntry
 from harness.memory import GIB, Memory
@@ -45,7 +41,6 @@ from training.trainer import PairTrainer
 
 STEPS = 2
 FOUND = "peak bytes: "
-_M_MMAP_THRESHOLD = -3
 TINY: Mapping[str, Mapping[str, Any]] = {
     "bert": {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32},
     "bloom": {"hidden_size": 32, "n_layer": 1, "n_head": 2},
@@ -119,12 +114,9 @@ def plan(case: Case, gpu: bool) -> tuple[Batch, Memory]:
     return batch, planned(shape, family(shape), arguments, case.strategy(gpu), batch, case.settings)[1]
 
 
-def measure(case: Case, gpu: bool, keep: bool = False) -> int:
+def measure(case: Case, gpu: bool) -> int:
     """Bytes at the peak of the case's training, in this process, which trains nothing else."""
-    if keep:
-        keep_freed_memory()
-    else:
-        _hand_freed_memory_back()
+    hand_freed_memory_back()
     shape = config(case)
     kind = family(shape)
     batch, _ = plan(case, gpu)
@@ -199,11 +191,6 @@ def _tiny(shape: PretrainedConfig) -> PretrainedConfig:
     return AutoConfig.for_model(shape.model_type, vocab_size=1000, **TINY[shape.model_type])
 
 
-def _hand_freed_memory_back() -> None:
-    """So that what is resident is what is allocated: glibc maps a block of 1 MiB or more for itself."""
-    ctypes.CDLL("libc.so.6").mallopt(_M_MMAP_THRESHOLD, 1 << 20)
-
-
 def _resident(name: str) -> int:
     """A line of /proc/self/status, in bytes."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
@@ -214,22 +201,20 @@ def main() -> None:
     """Measure every case in a process of its own and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gpu", action="store_true", help="train on the first GPU, in fp32")
-    parser.add_argument("--keep", action="store_true", help="keep freed memory, as training does on the CPU")
     parser.add_argument("--case", type=int, help="measure this one, counted from 0, and print its bytes alone")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
     if arguments.gpu and not torch.cuda.is_available():
         parser.error("--gpu: torch finds no GPU here")
     if arguments.case is not None:
-        print(f"{FOUND}{measure(CASES[arguments.case], arguments.gpu, arguments.keep)}", flush=True)
+        print(f"{FOUND}{measure(CASES[arguments.case], arguments.gpu)}", flush=True)
         return
-    flags = [*["--gpu"] * arguments.gpu, *["--keep"] * arguments.keep]
     print("| case | planned GiB | measured GiB | planned / measured |\n| --- | ---: | ---: | ---: |")
     for number, case in enumerate(CASES):
         if arguments.gpu and case.config:
             continue  # those are for CPU processes
         launch = ["-m", "accelerate.commands.launch", "--config_file", case.config] if case.config else []
-        command = [sys.executable, *launch, __file__, "--case", str(number), *flags]
+        command = [sys.executable, *launch, __file__, "--case", str(number), *["--gpu"] * arguments.gpu]
         printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         measured = max(int(line.removeprefix(FOUND)) for line in printed.splitlines() if line.startswith(FOUND))
         _, memory = plan(case, arguments.gpu)

@@ -43,17 +43,12 @@ class Option:
 
     @property
     def verdict(self) -> Literal["fits", "tight", "too large", "host too small"]:
-        """Whether the device and the host have that memory; `tight` if only just.
-
-        On a CPU `python -m training` keeps freed memory, for speed, and glibc leaves holes in it as large as all that
-        comes and goes in a step (measured: BERT-base, LoRA).
-        """
+        """Whether the device and the host have that memory; `tight` if only just."""
         if self.memory.peak > self.usable * GIB:
             return "too large"
         if self.memory.host > self.host_gib * GIB:
             return "host too small"
-        holes = 0 if self.strategy.gpu else self.memory.activations + self.memory.logits
-        return "fits" if MARGIN * self.memory.peak + holes <= self.usable * GIB else "tight"
+        return "fits" if MARGIN * self.memory.peak <= self.usable * GIB else "tight"
 
     @property
     def lacking(self) -> tuple[float, float]:

@@ -103,7 +103,7 @@ def training_memory(
     strategy: Strategy,
     *,
     frozen_copy: bool = False,
-    distributions: int = 2,
+    of_logits: int = 2,
     passes: int = 1,
     accumulates: bool = False,
     checkpointing: bool = False,
@@ -114,7 +114,7 @@ def training_memory(
         model: on the meta device, with its adapter and frozen as it will be trained. Under ZeRO in 16 bit it is
             turned into that type.
         frozen_copy: a second model, kept as the first is, that is not trained.
-        distributions: how many log-probability distributions over the vocabulary, one a scored token, live at once.
+        of_logits: how many tensors of [scored tokens, vocabulary] live at once: the logits of each model, a gradient.
         passes: forward passes through the trained model in a step, of which the last ones keep no activations.
         accumulates: gradients are kept over several batches.
         checkpointing: layers are computed again for the backward pass.
@@ -131,7 +131,7 @@ def training_memory(
         optimizer=0 if strategy.offload_optimizer else _optimizer(count, strategy, size),
         buffers=_buffers(count, strategy, size),
         activations=kept.checkpointed if checkpointing else kept.plain,
-        logits=_logits(model, batch, distributions, size),
+        logits=_logits(model, batch, of_logits, size, autocast=size == 4 and strategy.precision != "fp32"),
         gradients_kept=_gradients_kept(count, strategy, size, accumulates),
         gathered=size * _gathered(model, count, strategy, passes),
         host=_host(count, strategy, size, frozen_copy),
@@ -221,12 +221,11 @@ def _head(model: nn.Module) -> Tensor:
     return weight
 
 
-def _logits(model: nn.Module, batch: Batch, distributions: int, size: int) -> int:
-    """The logits of all texts or their gradient, and fp32 distributions at the scored tokens, [rows, tokens, V] each.
+def _logits(model: nn.Module, batch: Batch, of_logits: int, size: int, autocast: bool) -> int:
+    """What is [scored tokens, V] large; under autocast in fp32, and the gradient once more in 16 bit.
 
     A trained vocabulary head's gradient comes with the first step back, while all activations are still there.
     """
     head = _head(model)
-    places = batch.rows * (batch.decoder_tokens or batch.tokens)
     own = size * head.numel() if head.requires_grad else 0
-    return 4 * head.shape[0] * (places + distributions * batch.scored) + own
+    return head.shape[0] * batch.scored * (size * of_logits + 2 * autocast) + own

@@ -117,7 +117,7 @@ def memory_of(
         batch,
         strategy,
         frozen_copy=arguments.full and balance,
-        distributions=4 if balance else 2,
+        of_logits=3 if balance else 2,
         passes=2 if balance and not arguments.full else 1,
         accumulates=accumulation > 1,
         checkpointing=checkpointing,

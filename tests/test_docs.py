@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -123,6 +124,12 @@ def check_module(module: str, arguments: list[str]) -> None:
 
 
 def check_script(script: str, *arguments: str) -> None:
-    told = subprocess.run([sys.executable, script, "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
     for flag in (word for word in arguments if word.startswith("--")):
-        assert flag in told.stdout, f"{script} has no {flag}"
+        assert flag in help_of(script), f"{script} has no {flag}"
+
+
+@cache
+def help_of(script: str) -> str:
+    """What a script tells of its flags."""
+    told = subprocess.run([sys.executable, script, "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return told.stdout

@@ -16,7 +16,7 @@ from accelerate.utils import gather_object
 from transformers import TrainerCallback, set_seed
 from transformers.utils.logging import disable_progress_bar
 
-from harness.allocator import keep_freed_memory
+from harness.allocator import hand_freed_memory_back
 from harness.data import crows_pairs
 from harness.data.families import Family, family_of
 from harness.data.sources import locate
@@ -75,7 +75,7 @@ def train(
     output_dir = Path(training_arguments.output_dir)
     require_writable(output_dir)
     require_shared(output_dir, training_arguments)
-    keep_freed_memory()
+    hand_freed_memory_back()
     family = family_of({"pretrained": pair_arguments.model_name_or_path})
     require_fitting(pair_arguments, training_arguments, family)
     if pair_arguments.full and training_arguments.learning_rate >= DESTRUCTIVE_LEARNING_RATE:

@@ -10,11 +10,15 @@ and of accumulation steps changes nothing.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+AT_ONCE = {"cpu": 1 << 18, "gpu": 1 << 22}
+"""Elements of [N, V] that are worked on at once: what fits a core's cache, or keeps a GPU busy."""
 
 
 class PairLoss(NamedTuple):
@@ -24,19 +28,59 @@ class PairLoss(NamedTuple):
     parts: dict[str, Tensor]
 
 
-def log_distributions(logits: Tensor, row: Tensor, column: Tensor) -> Tensor:
-    """[N, V]: log P of every token of the vocabulary at the N places (row, column) of `logits` [R, T, V], in fp32."""
-    return logits[row, column].float().log_softmax(-1)
+def predictions(logits: Tensor, target: Tensor, base_logits: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """What is expected at N places and how far the model is from its base there, both [N], in nats and fp32.
+
+    Args:
+        logits: [N, V] of the model.
+        target: [N], the tokens expected.
+        base_logits: [N, V] of the frozen base; without them the second result is 0.
+
+    Returns:
+        log P(target), and KL(base || model) = sum_v B(v) [log B(v) - log P(v)].
+    """
+    logprobs, divergences = _Predictions.apply(logits, target, base_logits)  # type: ignore[no-untyped-call]
+    return logprobs, divergences
 
 
-def token_logprobs(log_model: Tensor, target: Tensor) -> Tensor:
-    """[N]: log P(target) from `log_model` [N, V] and `target` [N]."""
-    return log_model.gather(1, target[:, None]).squeeze(1)
+class _Predictions(torch.autograd.Function):
+    """A few places at a time, so that beside the logits and their gradient nothing of the size [N, V] comes to be.
+
+    With p = softmax(logits) and b that of the base: d log P(t) / d logits = one_hot(t) - p, d KL / d logits = p - b.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, target: Tensor, base_logits: Tensor | None) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(logits, target, base_logits)
+        logprobs = torch.empty(len(target), device=logits.device)
+        divergences = torch.zeros_like(logprobs)
+        for few in _few_places(logits):
+            log_p = logits[few].log_softmax(-1, dtype=torch.float32)
+            logprobs[few] = log_p.gather(1, target[few, None]).squeeze(1)
+            if base_logits is not None:
+                log_b = base_logits[few].log_softmax(-1, dtype=torch.float32)
+                divergences[few] = functional.kl_div(log_p, log_b, reduction="none", log_target=True).sum(-1)
+        return logprobs, divergences
+
+    @staticmethod
+    def backward(ctx: Any, of_logprobs: Tensor, of_divergences: Tensor) -> tuple[Tensor, None, None]:
+        logits, target, base_logits = ctx.saved_tensors
+        result = torch.empty_like(logits)
+        for few in _few_places(logits):
+            up, apart = of_logprobs[few, None], of_divergences[few, None]
+            p = logits[few].softmax(-1, dtype=torch.float32)
+            if base_logits is None:
+                slope = p.mul_(-up)
+            else:
+                slope = p.mul_(apart - up).sub_(base_logits[few].softmax(-1, dtype=torch.float32).mul_(apart))
+            result[few] = slope.scatter_add_(1, target[few, None], up)
+        return result, None, None
 
 
-def kl_to_base(log_model: Tensor, log_base: Tensor) -> Tensor:
-    """[N]: KL(base || model) = sum_v B(v) [log B(v) - log P(v)] at each place, in nats, from two [N, V]."""
-    return functional.kl_div(log_model, log_base, reduction="none", log_target=True).sum(-1)
+def _few_places(logits: Tensor) -> Iterator[slice]:
+    places, vocabulary = logits.shape
+    count = max(1, AT_ONCE["cpu" if logits.device.type == "cpu" else "gpu"] // vocabulary)
+    return (slice(start, start + count) for start in range(0, places, count))
 
 
 def sentence_sums(values: Tensor, owner: Tensor, sentences: int) -> Tensor:
@@ -63,8 +107,8 @@ def both(sums: Tensor, counts: Tensor) -> PairLoss:
 def balance(sums: Tensor, counts: Tensor, divergences: Tensor, balance_weight: float, kl_weight: float) -> PairLoss:
     """Make the two sentences equally likely while the model stays what it was.
 
-    With d = sum_t log P(more_t) - sum_t log P(less_t), and D the mean over a sentence's tokens of `kl_to_base`, whose
-    sums are `divergences` [2P]: loss = balance_weight * smooth_l1(d) + kl_weight * (D(more) + D(less)) / 2.
+    With d = sum_t log P(more_t) - sum_t log P(less_t), and D the mean over a sentence's tokens of KL(base || model),
+    whose sums are `divergences` [2P]: loss = balance_weight * smooth_l1(d) + kl_weight * (D(more) + D(less)) / 2.
     The quadratic bottom of the smooth L1 lets pairs that are level already rest; its linear arms keep one extreme
     pair from owning the step. A sentence without scored tokens counts 0 in both terms.
     """

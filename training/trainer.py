@@ -28,6 +28,7 @@ from torch.utils.data import Sampler
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
+from harness.models.head import logits_at
 from training import objectives
 from training.as_asked import require_disjoint, require_strategy, zero_stage_of
 from training.checkpoints import complete_checkpoints, keep_weights_only, seal
@@ -99,31 +100,33 @@ class PairTrainer(Trainer):
         pairs: int,
     ) -> objectives.PairLoss:
         arguments = self.pair_arguments
-        log_model = objectives.log_distributions(model(**inputs).logits, row, column)
-        logprobs = objectives.token_logprobs(log_model, target)
+        balances = arguments.objective == "balance"
+        logits = logits_at(model, self._head(model), row, column, **inputs)
+        base_logits = self._base_logits(model, inputs, row, column) if balances else None
+        logprobs, divergences = objectives.predictions(logits, target, base_logits)
         sums = objectives.sentence_sums(logprobs, owner, 2 * pairs)
         counts = objectives.sentence_sums(torch.ones_like(logprobs), owner, 2 * pairs)
-        if arguments.objective == "anti":
-            return objectives.anti(sums, counts)
-        if arguments.objective == "both":
-            return objectives.both(sums, counts)
-        log_base = objectives.log_distributions(self._base_logits(model, inputs), row, column)
-        divergences = objectives.sentence_sums(objectives.kl_to_base(log_model, log_base), owner, 2 * pairs)
-        return objectives.balance(sums, counts, divergences, arguments.balance_weight, arguments.kl_weight)
+        if balances:
+            drifts = objectives.sentence_sums(divergences, owner, 2 * pairs)
+            return objectives.balance(sums, counts, drifts, arguments.balance_weight, arguments.kl_weight)
+        return objectives.anti(sums, counts) if arguments.objective == "anti" else objectives.both(sums, counts)
 
     @torch.no_grad()
-    def _base_logits(self, model: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
+    def _base_logits(self, model: nn.Module, inputs: dict[str, Tensor], row: Tensor, column: Tensor) -> Tensor:
         """The base model's, without dropout; the model that is trained goes on in the mode that it was in."""
         if self.base_model is not None:
-            frozen: Tensor = self.base_model(**inputs).logits
-            return frozen
+            return logits_at(self.base_model, self._head(self.base_model), row, column, **inputs)
         base = self.accelerator.unwrap_model(model)
         training = base.training
         base.eval()
         with base.disable_adapter():
-            logits: Tensor = base(**inputs).logits
+            logits = logits_at(base, self._head(model), row, column, **inputs)
         base.train(training)
         return logits
+
+    def _head(self, model: nn.Module) -> nn.Module | None:
+        head: nn.Module | None = self.accelerator.unwrap_model(model).get_output_embeddings()
+        return head
 
     def _log_terms(self, parts: dict[str, Tensor]) -> None:
         for name, values in parts.items():

@@ -8,19 +8,19 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from itertools import accumulate
 from typing import Any, ClassVar, NamedTuple
 
 import torch
 from lm_eval.api.registry import register_model
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 from transformers import AutoModelForMaskedLM
 
 from harness.data.families import Family
 from harness.data.masked_text import require_mask, scored_text, slots, windows
 from harness.models.base import TransformersLM, request_name, require_finite
+from harness.models.head import logits_at
 from harness.models.mask_filling import complete, fill_templates
 from harness.models.positions import learned_positions
 from harness.models.sampling import numbered
@@ -161,16 +161,16 @@ class MaskedLM(TransformersLM):
             attention_mask[number, : len(row)] = 1
         owners = torch.tensor([number for number, found in enumerate(places) for _ in found], device=self.device)
         columns = torch.tensor([place for found in places for place in found], device=self.device)
-        with torch.inference_mode(), _head_at(self.whole_model, owners, columns):
-            logits = self._model(
-                input_ids=input_ids.to(self.device), attention_mask=attention_mask.to(self.device)
-            ).logits
-        if logits.shape[:2] != (len(owners), 1):
-            raise ValueError(
-                f"{self.pretrained}: the head of a {self.config.model_type} model does not read each token's own "
-                "hidden state, so this model cannot be scored here"
+        with torch.inference_mode():
+            logits = logits_at(
+                self._model,
+                self.whole_model.get_output_embeddings(),
+                owners,
+                columns,
+                input_ids=input_ids.to(self.device),
+                attention_mask=attention_mask.to(self.device),
             )
-        log_p: Tensor = logits[:, 0].float().log_softmax(-1)
+        log_p: Tensor = logits.float().log_softmax(-1)
         return log_p
 
     def _cloze(self, request: Any) -> list[MaskedRow]:
@@ -206,24 +206,6 @@ class MaskedLM(TransformersLM):
                 for _, number in asked:
                     yield number, [next(answers) for _ in rows[number].targets]
                 bar.update(len(asked))
-
-
-@contextmanager
-def _head_at(model: Any, owners: Tensor, columns: Tensor) -> Iterator[None]:
-    """Let the encoder hand on only the hidden states [N, 1, H] at (owners, columns), so that the head runs on no more.
-
-    Heads differ in name and shape from model to model; the encoder's output is the one place that all have.
-    """
-
-    def gather(_module: nn.Module, _inputs: Any, output: Any) -> Any:
-        output.last_hidden_state = output.last_hidden_state[owners, columns][:, None]
-        return output
-
-    hook = model.base_model.register_forward_hook(gather)
-    try:
-        yield
-    finally:
-        hook.remove()
 
 
 def _sum(predictions: Sequence[Prediction]) -> float:

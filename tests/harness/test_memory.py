@@ -21,8 +21,10 @@ from harness.memory import (
     training_memory,
 )
 from harness.model_shapes import SHAPES, config_of
+from harness.models.head import logits_at
 from harness.strategy import Strategy
 from training.families import AUTO_CLASSES
+from training.objectives import predictions
 
 # Total parameters as their publishers and the hub count them.
 PUBLISHED = {
@@ -297,11 +299,14 @@ def test_the_planned_peak_is_within_15_percent_of_what_a_step_allocates(kind: st
     inputs = {"input_ids": torch.ones(batch.rows, batch.tokens, dtype=torch.long)}
     if batch.decoder_tokens:
         inputs["decoder_input_ids"] = torch.ones(batch.rows, batch.decoder_tokens, dtype=torch.long)
+    where = torch.ones(batch.rows, places // batch.rows).nonzero().unbind(1)
+    target = torch.ones(places, dtype=torch.long)
 
     def step() -> None:
-        log_p = model(**inputs).logits.flatten(0, 1)[torch.arange(places)].log_softmax(-1)
-        loss = -log_p.gather(1, torch.ones(places, 1, dtype=torch.long)).sum()
-        del log_p
+        logits = logits_at(model, model.get_output_embeddings(), *where, **inputs)
+        logprobs, _ = predictions(logits, target)
+        loss = -logprobs.sum()
+        del logits, logprobs
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()

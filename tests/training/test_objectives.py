@@ -6,26 +6,52 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
 
 from training import objectives
 
 # "more" is tokens 1 2 and "less" token 2 alone: what follows are the model's probabilities where they are read.
 PROBABILITIES = torch.tensor([[0.2, 0.5, 0.3], [0.1, 0.1, 0.8], [0.2, 0.5, 0.3]])
 TARGET, OWNER = torch.tensor([1, 2, 2]), torch.tensor([0, 0, 1])
-LOGPROBS = objectives.token_logprobs(PROBABILITIES.log(), TARGET)
+# A constant added to the logits of one place changes nothing.
+LOGPROBS, _ = objectives.predictions(PROBABILITIES.log() + torch.tensor([[5.0], [-3.0], [0.5]]), TARGET)
 SUMS = objectives.sentence_sums(LOGPROBS, OWNER, 2)
 COUNTS = torch.tensor([2.0, 1.0])
 
 
-def test_log_distributions_are_read_at_their_row_and_column_alone() -> None:
-    logits = torch.full((2, 3, 3), math.nan)
-    logits[0, 0], logits[0, 1], logits[1, 0] = (PROBABILITIES.log() + torch.tensor([[5.0], [-3.0], [0.5]])).unbind()
-    found = objectives.log_distributions(logits, torch.tensor([0, 0, 1]), torch.tensor([0, 1, 0]))
-    torch.testing.assert_close(found, PROBABILITIES.log())
-
-
-def test_token_logprobs_are_of_the_targets() -> None:
+def test_predictions_are_of_the_targets() -> None:
     torch.testing.assert_close(LOGPROBS, torch.tensor([math.log(0.5), math.log(0.8), math.log(0.3)]))
+
+
+def whole(logits: Tensor, target: Tensor, base_logits: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The slow twin of `predictions`: whole distributions, and their derivatives left to autograd."""
+    log_p = logits.float().log_softmax(-1)
+    logprobs = log_p.gather(1, target[:, None]).squeeze(1)
+    if base_logits is None:
+        return logprobs, torch.zeros_like(logprobs)
+    log_b = base_logits.float().log_softmax(-1)
+    return logprobs, (log_b.exp() * (log_b - log_p)).sum(-1)
+
+
+@pytest.mark.parametrize("at_once", [1, 700, 10_000])
+@pytest.mark.parametrize("based", [False, True])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.bfloat16, 1e-2), (torch.float16, 1e-3)])
+def test_a_few_places_at_a_time_give_values_and_gradients_of_whole_distributions(
+    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, tolerance: float, based: bool, at_once: int
+) -> None:
+    monkeypatch.setitem(objectives.AT_ONCE, "cpu", at_once)
+    draw = torch.Generator().manual_seed(0)
+    target = torch.randint(100, (23,), generator=draw)
+    base = torch.randn(23, 100, generator=draw).to(dtype) if based else None
+    weights = torch.randn(2, 23, generator=draw)
+    found = []
+    for way in (objectives.predictions, whole):
+        logits = torch.randn(23, 100, generator=torch.Generator().manual_seed(1)).mul_(3).to(dtype).requires_grad_()
+        logprobs, divergences = way(logits, target, base)
+        (weights[0] @ logprobs + (weights[1] @ divergences if based else 0)).backward()
+        found.append((logprobs.detach(), divergences.detach(), logits.grad))
+    for ours, twin in zip(*found, strict=True):
+        torch.testing.assert_close(ours, twin, atol=tolerance, rtol=tolerance)
 
 
 def test_sums_are_of_each_sentences_own_tokens_and_none_is_0() -> None:
@@ -48,7 +74,7 @@ def test_balance_penalises_the_gap_and_the_drift() -> None:
         sum(float(b * math.log(b / p)) for b, p in zip(bs, ps, strict=True))
         for bs, ps in zip(base, PROBABILITIES, strict=True)
     ]
-    divergence = objectives.kl_to_base(PROBABILITIES.log(), base.log())
+    _, divergence = objectives.predictions(PROBABILITIES.log(), TARGET, base.log())
     torch.testing.assert_close(divergence, torch.tensor(by_hand))
     gap = math.log(0.5) + math.log(0.8) - math.log(0.3)
     divergences = objectives.sentence_sums(divergence, OWNER, 2)
@@ -69,9 +95,9 @@ def test_balance_counts_a_sentence_without_scored_tokens_as_0() -> None:
 def test_balance_rests_at_the_base_model_with_level_pairs() -> None:
     level = PROBABILITIES[:2].repeat(2, 1).clone().requires_grad_()
     owner, counts = torch.tensor([0, 0, 1, 1]), torch.tensor([2.0, 2.0])
-    log_model = level.log().log_softmax(-1)
-    sums = objectives.sentence_sums(objectives.token_logprobs(log_model, torch.tensor([1, 2, 1, 2])), owner, 2)
-    divergences = objectives.sentence_sums(objectives.kl_to_base(log_model, log_model.detach()), owner, 2)
+    logits = level.log()
+    logprobs, drifts = objectives.predictions(logits, torch.tensor([1, 2, 1, 2]), logits.detach())
+    sums, divergences = (objectives.sentence_sums(values, owner, 2) for values in (logprobs, drifts))
     result = objectives.balance(sums, counts, divergences, 0.5, 1.0)
     result.loss.sum().backward()  # type: ignore[no-untyped-call]
     assert result.loss.item() == pytest.approx(0, abs=1e-6)

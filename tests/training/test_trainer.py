@@ -153,14 +153,15 @@ def test_the_base_of_balance_has_no_dropout_and_the_trained_model_keeps_its_own(
     trainer = trainer_of(tiny(kind, dropout=0.3), tmp_path, pairs[:4], full=full)
     dataset = trainer.train_dataset
     inputs = trainer.data_collator([dataset[PairInEpoch(number, 0)] for number in range(4)])
-    del inputs["scored"]
+    scored = inputs.pop("scored")
+    row, column = scored["row"], scored["column"]
     model = trainer.model.train()
     base = AUTO_CLASSES[family_of({"pretrained": str(tiny(kind, dropout=0.3))})].from_pretrained(
         tiny(kind, dropout=0.3)
     )
     with torch.no_grad():
-        expected = base.eval()(**inputs).logits
-        torch.testing.assert_close(trainer._base_logits(model, inputs), expected)
+        expected = base.eval()(**inputs).logits[row, column]
+        torch.testing.assert_close(trainer._base_logits(model, inputs, row, column), expected)
         assert all(module.training for module in model.modules())
         assert not torch.equal(model(**inputs).logits, model(**inputs).logits)
 
