@@ -9,7 +9,7 @@ from pkgutil import resolve_name
 from typing import Any
 
 PLACES = {
-    "loading": ("training.__main__", "load_model", 1),
+    "loading": ("training.run", "load_model", 1),
     "first step": ("training.pairs:PairDataset", "__getitem__", 1),
     "step": ("training.trainer:PairTrainer", "compute_loss", 5),
     "saving": ("training.trainer:PairTrainer", "_save_checkpoint", 1),
@@ -38,4 +38,4 @@ if where == "scoring":
     resolve_name("harness.watch").PATIENCE = 5.0
     resolve_name("harness.cli:main")()
 else:
-    resolve_name("training.__main__:main")(sys.argv[1:])
+    resolve_name("training.run:main")(sys.argv[1:])

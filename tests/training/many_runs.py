@@ -47,8 +47,11 @@ def launch(config: str, runs: Sequence[Run], folder: Path, *flags: str) -> str:
 
 def main(specification: Path) -> None:
     """Each run in turn, in this process, which is one of the launched."""
-    from training import __main__ as training
+    from harness.startup import collect_seldom
+
+    collect_seldom()
     from training import config
+    from training import run as training
 
     for run in (Run(**one) for one in json.loads(specification.read_text(encoding="utf-8"))):
         if run.deepspeed:

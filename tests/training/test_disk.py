@@ -14,10 +14,10 @@ from torch import zeros
 
 from harness.data.crows_pairs import Pair
 from harness.data.split import Split
-from training.__main__ import train_fold
 from training.checkpoints import complete_checkpoints
 from training.config import PairArguments, TrainingArguments
 from training.disk import full_disk_explained, require_writable
+from training.run import train_fold
 
 
 def test_a_folder_below_a_file_is_refused_by_name(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from training.__main__ import main
+from training.run import main
 from training.stopping import NOT_FINISHED
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -196,6 +196,6 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_model_loads(
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setattr(signal, "signal", lambda *_: None)
-    monkeypatch.setattr("training.__main__.stop_with_launcher", lambda: None)
+    monkeypatch.setattr("training.run.stop_with_launcher", lambda: None)
     with pytest.raises(OSError, match="file/out cannot be written"):
         main(["--model_name_or_path", str(tmp_path / "no-model"), "--output_dir", str(tmp_path / "file" / "out")])

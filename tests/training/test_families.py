@@ -128,7 +128,7 @@ def test_a_rate_that_destroyed_models_is_warned_of(
     rate: str,
     warned: bool,
 ) -> None:
-    from training import __main__ as run
+    from training import run
 
     monkeypatch.setattr(run, "train_fold", lambda *_: True)
     monkeypatch.setattr(run, "exit_with_run", lambda: None)

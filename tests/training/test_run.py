@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from many_runs import Run, launch
 from safetensors.torch import load_file
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,22 +102,31 @@ def test_two_processes_give_the_adapter_of_one(tiny_model: Path, trained: Path, 
     assert losses(tmp_path) == pytest.approx(losses(trained), abs=1e-5)
 
 
-FAMILY_RUNS = [
-    ("bert", "balance", {}),
-    ("bert", "both", {}),
-    ("t5", "balance", {}),
-    ("flan-t5", "both", {"seq2seq_form": "rewrite"}),
-]
+FAMILY_RUNS = {
+    "bert-balance": ("bert", {"objective": "balance"}),
+    "bert-both": ("bert", {"objective": "both"}),
+    "t5-balance": ("t5", {"objective": "balance"}),
+    "flan-t5-rewrite": ("flan-t5", {"objective": "both", "seq2seq_form": "rewrite"}),
+}
+
+
+@pytest.fixture(scope="module")
+def families(tiny: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`1/NAME` and `2/NAME` for each of `FAMILY_RUNS`, by that many processes."""
+    home = tmp_path_factory.mktemp("families")
+    for processes, config in ((1, "cpu"), (2, "cpu_2proc")):
+        runs = []
+        for name, (kind, settings) in FAMILY_RUNS.items():
+            flags = {**FLAGS, "model_name_or_path": tiny(kind), "output_dir": home / str(processes) / name, **settings}
+            runs.append(Run({**flags, "per_device_train_batch_size": 8 // processes}))
+        launch(config, runs, home)
+    return home
 
 
 @pytest.mark.distributed
-@pytest.mark.parametrize(("kind", "objective", "settings"), FAMILY_RUNS)
-def test_two_processes_give_the_adapter_of_one_in_every_family(
-    tiny: Callable[..., Path], tmp_path: Path, kind: str, objective: str, settings: dict[str, str]
-) -> None:
-    one, two = tmp_path / "one", tmp_path / "two"
-    train(command(tiny(kind), one, objective=objective, **settings))
-    train(command(tiny(kind), two, processes=2, objective=objective, per_device_train_batch_size=4, **settings))
+@pytest.mark.parametrize("name", FAMILY_RUNS)
+def test_two_processes_give_the_adapter_of_one_in_every_family(families: Path, name: str) -> None:
+    one, two = families / "1" / name, families / "2" / name
     assert largest_difference(adapter(one), adapter(two)) < 5e-5
     assert losses(two) == pytest.approx(losses(one), abs=1e-5)
 

@@ -18,10 +18,10 @@ from harness.data.infill import infill_pair
 from harness.data.split import Split
 from harness.data.tokens import load_tokenizer
 from harness.models.positions import window
-from training.__main__ import train_fold
 from training.config import PairArguments, TrainingArguments
 from training.families import AUTO_CLASSES, load_model, rows_of, with_adapter
 from training.pairs import PairCollator, PairDataset, PairInEpoch
+from training.run import train_fold
 from training.seq2seq_pairs import INSTRUCTION
 from training.trainer import PairTrainer
 

@@ -1,0 +1,222 @@
+"""What `python -m training` does: fold after fold, each into a folder of its own; finished ones are skipped."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from accelerate.state import AcceleratorState
+from accelerate.utils import gather_object
+from transformers import TrainerCallback, set_seed
+from transformers.utils.logging import disable_progress_bar
+
+from harness.allocator import hand_freed_memory_back
+from harness.data import crows_pairs
+from harness.data.families import Family, family_of
+from harness.data.sources import locate
+from harness.data.split import SPLIT_FILE, Split
+from harness.data.tokens import load_tokenizer
+from harness.files import atomic_write
+from harness.models.positions import window
+from harness.orphans import exit_with_run, stop_with_launcher
+from harness.watch import Watch
+from training.as_asked import require_processes
+from training.checkpoints import complete_checkpoints, scheduled_checkpoints
+from training.config import PairArguments, TrainingArguments, fingerprint, parse
+from training.disk import full_disk_explained, require_writable
+from training.families import load_model, require_fitting, require_one_vocabulary, rows_of, with_adapter
+from training.folds import grouped_folds
+from training.pairs import PairCollator, PairDataset
+from training.progress import Progress
+from training.resume import newest, ready
+from training.shared_folder import require_shared
+from training.stopping import NOT_FINISHED, Stopping
+from training.trainer import SAVING, PairTrainer
+
+RUN_FILE = "run.json"
+TRAINED_FILE = "trained.json"
+DESTRUCTIVE_LEARNING_RATE = 1e-2
+log = logging.getLogger("training")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Train fold after fold into `output_dir/fold-I`; a finished one is skipped, a broken-off one resumed."""
+    exit_with_run()
+    stop_with_launcher()
+    stopping = Stopping()
+    pair_arguments, training_arguments = parse(argv)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    log.setLevel(logging.INFO if training_arguments.process_index == 0 else logging.WARNING)
+    disable_progress_bar()
+    require_processes(training_arguments.world_size)
+    with Watch(
+        training_arguments.process_index,
+        training_arguments.world_size,
+        patience=pair_arguments.hang_seconds,
+        slow=training_arguments.ddp_timeout,
+    ) as watch:
+        train(pair_arguments, training_arguments, stopping, Progress(watch))
+
+
+def train(
+    pair_arguments: PairArguments, training_arguments: TrainingArguments, stopping: Stopping, progress: Progress
+) -> None:
+    """Train the folds, and end with `NOT_FINISHED` where SIGTERM asks for it.
+
+    Raises:
+        OSError, ValueError: the folder, the model or the settings are not fit for it; no model is loaded then.
+    """
+    output_dir = Path(training_arguments.output_dir)
+    require_writable(output_dir)
+    require_shared(output_dir, training_arguments)
+    hand_freed_memory_back()
+    family = family_of({"pretrained": pair_arguments.model_name_or_path})
+    require_fitting(pair_arguments, training_arguments, family)
+    if pair_arguments.full and training_arguments.learning_rate >= DESTRUCTIVE_LEARNING_RATE:
+        log.warning(
+            "learning_rate=%g with full fine-tuning: published work destroyed models at such rates (LMS fell from "
+            "95.9 to 0.2); usual ones are 1e-5 to 5e-5",
+            training_arguments.learning_rate,
+        )
+    if pair_arguments.full and pair_arguments.objective == "balance":
+        log.warning(
+            "full fine-tuning with `balance` keeps a second, frozen copy of the model in memory: its weights once "
+            "more, shared out under ZeRO-3 and on every process otherwise. LoRA needs none"
+        )
+    data = locate("crows_pairs", pair_arguments.data_dir)
+    pairs = crows_pairs.read(data.path)
+    folds = grouped_folds(pairs, pair_arguments.num_folds) if pair_arguments.num_folds > 1 else [-1] * len(pairs)
+    for fold in pair_arguments.held_out_folds():
+        split = Split(
+            data_sha256=data.sha256,
+            folds=pair_arguments.num_folds,
+            fold=fold,
+            train=tuple(pair.pair_id for pair, its in zip(pairs, folds, strict=True) if its != fold),
+            held_out=tuple(pair.pair_id for pair, its in zip(pairs, folds, strict=True) if its == fold),
+        )
+        training_arguments.output_dir = str(output_dir / f"fold-{fold}")
+        if stopping.agreed(training_arguments):
+            sys.exit(NOT_FINISHED)
+        if not train_fold(pair_arguments, training_arguments, family, split, pairs, (stopping, progress)):
+            sys.exit(NOT_FINISHED)
+
+
+def train_fold(
+    pair_arguments: PairArguments,
+    training_arguments: TrainingArguments,
+    family: Family,
+    split: Split,
+    pairs: Sequence[crows_pairs.Pair],
+    callbacks: Sequence[TrainerCallback] = (),
+) -> bool:
+    """Train on the pairs of `split.train`; leaves split.json, run.json, checkpoint-N folders, trained.json.
+
+    Returns:
+        Whether it is finished: not if a callback stopped it, and then without trained.json.
+
+    Raises:
+        ValueError: the folder holds another run, names what differs; or the model cannot be trained on these pairs.
+    """
+    folder = Path(training_arguments.output_dir)
+    claim(folder, split, fingerprint(pair_arguments, training_arguments), training_arguments.process_index == 0)
+    if (folder / TRAINED_FILE).is_file():
+        log.info("fold %d: finished earlier, skipped", split.fold)
+        return True
+    if training_arguments.process_index == 0:
+        shutil.rmtree(folder / SAVING, ignore_errors=True)
+    set_seed(training_arguments.seed)
+    model = load_model(pair_arguments, family)
+    tokenizer = load_tokenizer({"pretrained": pair_arguments.model_name_or_path})
+    require_one_vocabulary(model, tokenizer)
+    chosen = set(split.train)
+    dataset = PairDataset(
+        [pair for pair in pairs if pair.pair_id in chosen],
+        rows_of(pair_arguments, family, tokenizer, training_arguments.seed),
+        window(model),
+    )
+    base_model = None
+    if not pair_arguments.full:
+        # Under ZeRO-3 loading draws random numbers: the adapter's are to be the same under every strategy.
+        set_seed(training_arguments.seed)
+        model = with_adapter(model, pair_arguments, family)
+    elif pair_arguments.objective == "balance":
+        base_model = load_model(pair_arguments, family)
+    # Each fold's trainer brings an Accelerator, and accelerate takes a DeepSpeed plugin for the first one only.
+    AcceleratorState._reset_state()
+    trainer = PairTrainer(
+        model=model,
+        args=training_arguments,
+        train_dataset=dataset,
+        data_collator=PairCollator(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0),
+        processing_class=tokenizer,
+        pair_arguments=pair_arguments,
+        base_model=base_model,
+        callbacks=list(callbacks),
+    )
+    trainable = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+    log.info(
+        "fold %d: %s of a %s model on %d pairs, %d held out; %d of %d weights trained, %d process(es)",
+        split.fold,
+        pair_arguments.objective,
+        family,
+        len(dataset),
+        len(split.held_out),
+        trainable,
+        sum(weight.numel() for weight in model.parameters()),
+        training_arguments.world_size,
+    )
+    started = time.monotonic()
+    start = newest(complete_checkpoints(folder))
+    if start is not None:
+        log.info("fold %d: resuming from %s", split.fold, start.name)
+    with full_disk_explained(folder, folder / SAVING), ready(start, trainer.accelerator) as checkpoint:
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    if trainer.state.global_step < trainer.state.max_steps:
+        return False
+    held = gather_object([trainer.sharding.held])
+    if trainer.is_world_process_zero():
+        scheduled = scheduled_checkpoints(folder)
+        finished = {
+            "checkpoints": {step.name: _epoch(step) for step in scheduled},
+            "steps": trainer.state.global_step,
+            "seconds": round(time.monotonic() - started, 1),
+            "held_bytes": [one and one._asdict() for one in held],
+        }
+        atomic_write(folder / TRAINED_FILE, json.dumps(finished, indent=1) + "\n")
+        for passing in set(complete_checkpoints(folder)) - set(scheduled):
+            shutil.rmtree(passing)
+    trainer.accelerator.wait_for_everyone()
+    return True
+
+
+def claim(folder: Path, split: Split, settings: dict[str, object], writes: bool) -> None:
+    """Mark the folder as this run's, or refuse it when it is another's.
+
+    Raises:
+        ValueError: another split or other settings made what is in there; names the keys that differ.
+    """
+    wanted = {RUN_FILE: settings, SPLIT_FILE: split.model_dump(mode="json")}
+    for name, content in wanted.items():
+        file = folder / name
+        if file.is_file():
+            found = json.loads(file.read_text(encoding="utf-8"))
+            differing = sorted(key for key in content.keys() | found.keys() if content.get(key) != found.get(key))
+            if differing:
+                first = differing[0]
+                shown = f"{first} was {str(found.get(first))[:60]}, is {str(content.get(first))[:60]}"
+                raise ValueError(
+                    f"{folder} belongs to another run: {', '.join(differing)} differ in {name} ({shown}). "
+                    "Give another output_dir, or delete the folder."
+                )
+        elif writes:
+            atomic_write(file, json.dumps(content, indent=1) + "\n")
+
+
+def _epoch(checkpoint: Path) -> float | None:
+    state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    return None if state["epoch"] is None else float(state["epoch"])
