@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -49,6 +50,8 @@ def run_stage(order: Order) -> Iterator[Started | Ended]:
     """
     if problem := missing(order):
         raise RuntimeError(problem)
+    # Ray cancels by an interrupt, which the workers of a cluster that a script started in its background ignore.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     yield Started(node_name())
     own = stage_environment(order.folder, order.name)
     shutdown = {"TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(SECONDS_TO_SAVE)}

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
@@ -29,6 +30,14 @@ SMALL = {"object_store_memory": 100 << 20}
 pytestmark = [pytest.mark.slow, pytest.mark.distributed]
 
 
+@contextmanager
+def in_the_background() -> Iterator[None]:
+    """What starts inside ignores SIGINT, as the background jobs of a script do."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """A head that takes no stages and a node of one CPU."""
@@ -36,8 +45,9 @@ def cluster() -> Iterator[Any]:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         from ray.cluster_utils import Cluster
 
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **SMALL})
-        cluster.add_node(num_cpus=1, **SMALL)
+        with in_the_background():
+            cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **SMALL})
+            cluster.add_node(num_cpus=1, **SMALL)
         yield cluster
         cluster.shutdown()
 
@@ -45,7 +55,8 @@ def cluster() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def executor(cluster: Any) -> Iterator[RayExecutor]:
     """This process as the driver of runs on two CPUs."""
-    node = cluster.add_node(num_cpus=1, **SMALL)
+    with in_the_background():
+        node = cluster.add_node(num_cpus=1, **SMALL)
     yield RayExecutor(cluster.address)
     ray.shutdown()
     cluster.remove_node(node)
