@@ -41,6 +41,11 @@ def weights_in_16_bit(strategy: Strategy) -> bool:
     return strategy.zero_stage > 0 and strategy.precision != "fp32"
 
 
+def autocasts(strategy: Strategy) -> bool:
+    """Whether products are worked out in 16 bit, by weights that are not."""
+    return strategy.precision != "fp32" and not weights_in_16_bit(strategy)
+
+
 def kept_bytes(model: nn.Module, batch: Batch, strategy: Strategy) -> Kept:
     """Bytes that autograd keeps from a forward pass for the backward pass, parameters not counted.
 
@@ -53,7 +58,7 @@ def kept_bytes(model: nn.Module, batch: Batch, strategy: Strategy) -> Kept:
         model: on the meta device; under ZeRO in 16 bit it is turned into that type, else into fp32.
     """
     model.to(TYPES[strategy.precision] if weights_in_16_bit(strategy) else torch.float32)
-    autocast = TYPES.get(strategy.precision) if not strategy.zero_stage else None
+    autocast = TYPES[strategy.precision] if autocasts(strategy) else None
     trained = sum(weight.requires_grad for weight in model.parameters())
     trace = partial(_traced, model, trained, batch.tokens, batch.decoder_tokens, weights_in_16_bit(strategy))
     few, more = (trace(autocast, strategy.gpu, rows) for rows in (_FEW, _MORE))

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from harness.activations import Batch, kept_bytes, weights_in_16_bit
+from harness.activations import Batch, autocasts, kept_bytes, weights_in_16_bit
 from harness.data.families import Family
 from harness.strategy import Strategy
 
@@ -131,7 +131,7 @@ def training_memory(
         optimizer=0 if strategy.offload_optimizer else _optimizer(count, strategy, size),
         buffers=_buffers(count, strategy, size),
         activations=kept.checkpointed if checkpointing else kept.plain,
-        logits=_logits(model, batch, of_logits, size, autocast=size == 4 and strategy.precision != "fp32"),
+        logits=_logits(model, batch, of_logits, size, autocasts(strategy)),
         gradients_kept=_gradients_kept(count, strategy, size, accumulates),
         gathered=size * _gathered(model, count, strategy, passes),
         host=_host(count, strategy, size, frozen_copy),

@@ -5,9 +5,9 @@ import sys
 
 from harness.startup import collect_seldom
 
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-collect_seldom()
+if __name__ == "__main__":
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    collect_seldom()
+    from training.run import main
 
-from training.run import main  # noqa: E402
-
-main(sys.argv[1:])
+    main(sys.argv[1:])

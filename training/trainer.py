@@ -101,7 +101,7 @@ class PairTrainer(Trainer):
     ) -> objectives.PairLoss:
         arguments = self.pair_arguments
         balances = arguments.objective == "balance"
-        logits = logits_at(model, self._head(model), row, column, **inputs)
+        logits = logits_at(model, row, column, **inputs)
         base_logits = self._base_logits(model, inputs, row, column) if balances else None
         logprobs, divergences = objectives.predictions(logits, target, base_logits)
         sums = objectives.sentence_sums(logprobs, owner, 2 * pairs)
@@ -115,18 +115,14 @@ class PairTrainer(Trainer):
     def _base_logits(self, model: nn.Module, inputs: dict[str, Tensor], row: Tensor, column: Tensor) -> Tensor:
         """The base model's, without dropout; the model that is trained goes on in the mode that it was in."""
         if self.base_model is not None:
-            return logits_at(self.base_model, self._head(self.base_model), row, column, **inputs)
+            return logits_at(self.base_model, row, column, **inputs)
         base = self.accelerator.unwrap_model(model)
         training = base.training
         base.eval()
         with base.disable_adapter():
-            logits = logits_at(base, self._head(model), row, column, **inputs)
+            logits = logits_at(base, row, column, **inputs)
         base.train(training)
         return logits
-
-    def _head(self, model: nn.Module) -> nn.Module | None:
-        head: nn.Module | None = self.accelerator.unwrap_model(model).get_output_embeddings()
-        return head
 
     def _log_terms(self, parts: dict[str, Tensor]) -> None:
         for name, values in parts.items():

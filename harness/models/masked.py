@@ -164,7 +164,6 @@ class MaskedLM(TransformersLM):
         with torch.inference_mode():
             logits = logits_at(
                 self._model,
-                self.whole_model.get_output_embeddings(),
                 owners,
                 columns,
                 input_ids=input_ids.to(self.device),

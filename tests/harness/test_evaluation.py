@@ -233,20 +233,22 @@ def test_secrets_do_not_reach_the_results(byte_llama: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.distributed
-def test_two_processes_write_what_one_writes(byte_llama: Path, tmp_path: Path) -> None:
-    tasks = "crows_pairs,wikitext2"
+@pytest.mark.parametrize(("kind", "tasks"), [("causal", "crows_pairs,wikitext2"), ("masked", "crows_pairs")])
+def test_two_processes_write_what_one_writes(byte_llama: Path, tmp_path: Path, kind: str, tasks: str) -> None:
+    model = byte_llama if kind == "causal" else tiny_models.masked(tmp_path / "bert")
     config = Path(harness.__file__).parents[1] / "accelerate_configs" / "cpu_2proc.yaml"
     launch = f"-m accelerate.commands.launch --config_file {config} --main_process_port 0"
     found: list[Scored] = []
     for processes, launcher in enumerate(("", launch), start=1):
         out = tmp_path / str(processes)
-        arguments = f"-m harness eval --model_args pretrained={byte_llama} --tasks {tasks} --output_path {out}"
+        arguments = f"-m harness eval --model_args pretrained={model} --tasks {tasks} --output_path {out}"
         command = [sys.executable, *f"{launcher} {arguments}".split()]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
         assert done.returncode == 0, done.stderr[-3000:]
         found += find_scored(out)
-        # The first process says how much it has to do: its share of the pairs' sentences.
-        share = 2 * len(list(found[-1].samples("crows_pairs"))[::processes])
+        # The first process says how much it has to do: its share of the pairs, in sentences or in masked tokens.
+        rows = [line["doc"] for line in found[-1].samples("crows_pairs")][::processes]
+        share = sum(row["tokens_more"] + row["tokens_less"] if kind == "masked" else 2 for row in rows)
         assert f"{share}/{share}" in done.stderr
     assert len(found) == 2
     for task in tasks.split(","):

@@ -303,7 +303,7 @@ def test_the_planned_peak_is_within_15_percent_of_what_a_step_allocates(kind: st
     target = torch.ones(places, dtype=torch.long)
 
     def step() -> None:
-        logits = logits_at(model, model.get_output_embeddings(), *where, **inputs)
+        logits = logits_at(model, *where, **inputs)
         logprobs, _ = predictions(logits, target)
         loss = -logprobs.sum()
         del logits, logprobs

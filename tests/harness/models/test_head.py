@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM
 
 from harness.models.head import logits_at
@@ -45,22 +46,21 @@ def test_logits_and_gradients_at_places_are_those_of_all_logits_there(
     inputs = {"input_ids": torch.randint(3, 50, (3, 7))}
     if auto_class is AutoModelForSeq2SeqLM:
         inputs["decoder_input_ids"] = torch.randint(3, 50, (3, 5))
+    length = 5 if auto_class is AutoModelForSeq2SeqLM else 7
     row, column = torch.tensor([0, 2, 1, 2]), torch.tensor([4, 0, 1, 0])
     head = model.get_output_embeddings()
-    seen = []
     forward = head.forward
-    monkeypatch.setattr(head, "forward", lambda states: seen.append(states.shape) or forward(states))
-    weights = list(model.parameters())
-    found = []
-    for logits in (
-        logits_at(model, head, row, column, **inputs),
-        logits_at(model, None, row, column, **inputs),
-        model(**inputs).logits[row, column],
-    ):
-        gradients = torch.autograd.grad(logits.square().sum(), weights, allow_unused=True)
-        found.append([logits, *(one for one in gradients if one is not None)])
-    *ours, expected = found
-    for one in ours:
-        torch.testing.assert_close(one, expected)
-    assert (not seen) if kind == BYPASSED else (seen[0] == (4, seen[0][-1]) and len(seen[1]) == 3)
-    assert model(**inputs).logits.shape == (3, inputs.get("decoder_input_ids", inputs["input_ids"]).shape[1], 50)
+    seen: list[tuple[int, ...]] = []
+    monkeypatch.setattr(head, "forward", lambda states: seen.append(states.shape[:-1]) or forward(states))
+
+    def with_gradients(logits: Tensor) -> list[Tensor]:
+        gradients = torch.autograd.grad(logits.square().sum(), list(model.parameters()), allow_unused=True)
+        return [logits, *(one for one in gradients if one is not None)]
+
+    expected = with_gradients(model(**inputs).logits[row, column])
+    assert seen == ([] if kind == BYPASSED else [(3, length)])
+    torch.testing.assert_close(with_gradients(logits_at(model, row, column, **inputs)), expected)
+    assert seen[1:] == ([] if kind == BYPASSED else [(4,)])
+    assert model(**inputs).logits.shape == (3, length, 50)
+    monkeypatch.setattr(model, "get_output_embeddings", lambda: None)
+    torch.testing.assert_close(with_gradients(logits_at(model, row, column, **inputs)), expected)

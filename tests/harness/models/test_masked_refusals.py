@@ -84,6 +84,16 @@ def test_a_checkpoint_without_its_vocabulary_head_is_refused(bert: Path, tmp_pat
         MaskedLM(str(folder))
 
 
+def test_a_head_that_does_not_read_each_tokens_own_state_is_refused(
+    bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lm = MaskedLM(str(bert))
+    whole = lm.model.cls.forward
+    monkeypatch.setattr(lm.model.cls, "forward", lambda states: whole(states).repeat(1, 7, 1))
+    with pytest.raises(ValueError, match="does not read each token's own hidden state"):
+        lm.loglikelihood(requests(("", "the nurse")), disable_tqdm=True)
+
+
 def test_pickled_weights_are_loaded_only_when_allowed(bert: Path, tmp_path: Path) -> None:
     folder = tmp_path / "pickled"
     shutil.copytree(bert, folder)
