@@ -12,7 +12,6 @@ import typer
 
 from harness.data.fetch import app as data_app
 from harness.launching import Stopped
-from harness.startup import collect_seldom
 
 if TYPE_CHECKING:
     from harness.stage import Executor
@@ -150,7 +149,6 @@ def _show(folder: Path) -> None:
 
 def main() -> None:
     """Run the command line; what the user can mend is one message, anything else keeps its traceback."""
-    collect_seldom()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     # A line a stage from us; of the libraries, what they warn of.
     logging.getLogger("harness").setLevel(logging.INFO)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from harness.evaluation import Results, evaluate, scoring_conditions, write_scored
 from harness.judging import judge_saved
 from harness.results import Provenance
+from harness.startup import imports_uncollected
 
 if TYPE_CHECKING:
     from lm_eval.config.evaluate_config import EvaluatorConfig
@@ -131,10 +132,11 @@ def _config(args: argparse.Namespace) -> EvaluatorConfig:
 
 
 def _load(config: EvaluatorConfig) -> Any:
-    import lm_eval.models  # noqa: F401 - registers lm-eval's models
-    from lm_eval.api.registry import get_model
+    with imports_uncollected():
+        import lm_eval.models  # noqa: F401 - registers lm-eval's models
+        from lm_eval.api.registry import get_model
 
-    import harness.models.any  # noqa: F401 - registers this project's models
+        import harness.models.any  # noqa: F401 - registers this project's models
 
     return get_model(config.model).create_from_arg_obj(
         config.model_args,

@@ -9,6 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from harness.startup import imports_uncollected
+
 log = logging.getLogger(__name__)
 
 
@@ -61,9 +63,10 @@ def run_job(file: Path) -> None:
 
 
 def _score_targets(job: Job) -> None:
-    from harness.evaluation import score
-    from harness.models.any import load_lm
-    from harness.models.base import TransformersLM
+    with imports_uncollected():
+        from harness.evaluation import score
+        from harness.models.any import load_lm
+        from harness.models.base import TransformersLM
 
     metadata = {**({} if job.data_dir is None else {"data_dir": job.data_dir}), **job.metadata}
     lm: TransformersLM | None = None

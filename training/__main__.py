@@ -3,11 +3,11 @@
 import os
 import sys
 
-from harness.startup import collect_seldom
+from harness.startup import imports_uncollected
 
 if __name__ == "__main__":
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    collect_seldom()
-    from training.run import main
+    with imports_uncollected():
+        from training.run import main
 
     main(sys.argv[1:])

@@ -47,11 +47,11 @@ def launch(config: str, runs: Sequence[Run], folder: Path, *flags: str) -> str:
 
 def main(specification: Path) -> None:
     """Each run in turn, in this process, which is one of the launched."""
-    from harness.startup import collect_seldom
+    from harness.startup import imports_uncollected
 
-    collect_seldom()
-    from training import config
-    from training import run as training
+    with imports_uncollected():
+        from training import config
+        from training import run as training
 
     for run in (Run(**one) for one in json.loads(specification.read_text(encoding="utf-8"))):
         if run.deepspeed:
