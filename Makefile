@@ -6,7 +6,7 @@ export HF_HUB_OFFLINE ?= 1
 # Two cores are used by two processes of one thread: threads waiting for each other across processes cost more.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: install demo demo-families test check format clean
+.PHONY: install demo demo-families test lint check format clean
 
 install: $(VENV)/.installed
 
@@ -32,10 +32,13 @@ demo-families: install
 test: install
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-check: install
+lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint
 	$(BIN)/python -m pytest -m "not slow and not distributed"
 
 format: install

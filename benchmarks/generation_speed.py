@@ -23,9 +23,9 @@ import torch
 from lm_eval.api.instance import Instance
 from transformers import AutoTokenizer, RobertaConfig, RobertaForSequenceClassification, pipeline
 
-from harness.classifiers import load_classifier
 from harness.data import real_toxicity
 from harness.data.sources import locate
+from harness.judging.classifiers import load_classifier
 from harness.models.any import load_lm
 
 ARGUMENTS = {"do_sample": True, "temperature": 1.0, "top_p": 0.9, "top_k": 0, "max_gen_toks": 20, "until": []}

@@ -26,14 +26,13 @@ from typing import Any
 import torch
 from transformers import AutoConfig, PretrainedConfig, set_seed
 
-from harness.activations import Batch
-from harness.allocator import hand_freed_memory_back
 from harness.data.families import Family, family
-from harness.experiment_file import ModelEntry
-from harness.memory import GIB, Memory
-from harness.model_shapes import SHAPES, config_of
-from harness.plan import largest_batch, pair_arguments, planned
-from harness.strategy import Strategy, read_strategy
+from harness.machine.allocator import hand_freed_memory_back
+from harness.machine.strategy import Strategy, read_strategy
+from harness.planning.activations import Batch
+from harness.planning.memory import GIB, Memory
+from harness.planning.model_shapes import SHAPES, config_of
+from harness.planning.plan import largest_batch, pair_arguments, planned
 from training.config import TrainingArguments
 from training.families import AUTO_CLASSES, load_model, with_adapter
 from training.pairs import PairCollator, PairDataset, PairRows, Row
@@ -109,7 +108,7 @@ def config(case: Case) -> PretrainedConfig:
 def plan(case: Case, gpu: bool) -> tuple[Batch, Memory]:
     """The largest step of the case, and its planned memory."""
     shape = config(case)
-    arguments = pair_arguments(ModelEntry(name="one", pretrained=case.pretrained), case.settings)
+    arguments = pair_arguments(case.pretrained, case.settings)
     batch = largest_batch(family(shape), arguments, case.pairs)
     return batch, planned(shape, family(shape), arguments, case.strategy(gpu), batch, case.settings)[1]
 
@@ -135,14 +134,14 @@ def measure(case: Case, gpu: bool) -> int:
 def _model(case: Case, shape: PretrainedConfig, kind: Family) -> Any:
     if case.pretrained in SHAPES:
         return AUTO_CLASSES[kind].from_config(shape)
-    return load_model(pair_arguments(ModelEntry(name="one", pretrained=case.pretrained), case.settings), kind)
+    return load_model(pair_arguments(case.pretrained, case.settings), kind)
 
 
 def _train(case: Case, kind: Family, models: Sequence[Any], batch: Batch) -> None:
     """Train the first of the models; a second one is its frozen copy."""
     model, base = models[0], models[1] if len(models) > 1 else None
     set_seed(0)
-    arguments = pair_arguments(ModelEntry(name="one", pretrained=case.pretrained), case.settings)
+    arguments = pair_arguments(case.pretrained, case.settings)
     if not case.full:
         model = with_adapter(model, arguments, kind)
     ours = vars(arguments)

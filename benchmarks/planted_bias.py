@@ -26,7 +26,7 @@ from planted.measured import Measured, beside, scores_of, table
 from planted.models import KINDS
 from planted.plot import plot_svg
 
-from harness.files import atomic_write
+from harness.storage.files import atomic_write
 
 
 def main() -> None:

@@ -25,8 +25,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from tiny_models import byte_llama  # noqa: E402
 
-from harness.launching import launch  # noqa: E402
-from harness.orphans import only_run, process_state  # noqa: E402
+from harness.experiments.launching import launch  # noqa: E402
+from harness.machine.orphans import only_run, process_state  # noqa: E402
 
 RESTARTING = ("--rdzv_backend", "c10d", "--max_restarts", "3", "--monitor_interval", "1")
 FLAGS = (

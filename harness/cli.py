@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from harness.data.fetch import app as data_app
-from harness.launching import Stopped
+from harness.experiments.launching import Stopped
 
 if TYPE_CHECKING:
-    from harness.stage import Executor
+    from harness.experiments.stage import Executor
 
 app = typer.Typer(
     name="stereoscope",
@@ -31,7 +31,7 @@ _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_opti
 @app.command(name="eval", context_settings=_PASS_ON)
 def evaluate(context: typer.Context) -> None:
     """Score a model: every flag of `lm_eval run`, with the tasks and models of this project added."""
-    from harness.eval_command import run as run_eval
+    from harness.scoring.eval_command import run as run_eval
 
     run_eval(context.args)
 
@@ -53,7 +53,7 @@ def run(
     ] = None,
 ) -> None:
     """Score the base, fine-tune, score every checkpoint, report. Finished stages are skipped, so it can be killed."""
-    from harness.experiment import run as run_experiment
+    from harness.experiments.experiment import run as run_experiment
 
     if address is not None and executor != "ray":
         raise typer.BadParameter("--address names a Ray cluster: give --executor ray with it")
@@ -73,9 +73,10 @@ def plan(
     ] = None,
 ) -> None:
     """Tell each model's memory under every accelerate config, in full and with LoRA, and which config to take."""
-    from harness.plan_table import plan as lines
+    from harness.experiments.experiment_file import load
+    from harness.planning.plan_table import plan as lines
 
-    for line in lines(experiment, device, host_gib):
+    for line in lines(load(experiment).models, device, host_gib):
         print(line, flush=True)
 
 
@@ -104,7 +105,7 @@ def classify(
     allow_pickle: Annotated[bool, typer.Option("--allow_pickle", help="Accept weights that can run code.")] = False,
 ) -> None:
     """Judge saved generations again, with another classifier: nothing is generated. Newest results count in reports."""
-    from harness.judging import reclassify
+    from harness.judging.saved_texts import reclassify
 
     for file in reclassify(results_dir, classifier, label, data_dir, allow_pickle):
         print(file)
@@ -113,8 +114,8 @@ def classify(
 @app.command(hidden=True)
 def score(job: Annotated[Path, typer.Argument(help="Job file of a run's scoring stage.")]) -> None:
     """Score a base and its checkpoints; `stereoscope run` starts this, under accelerate where it says so."""
-    from harness.orphans import exit_with_run
-    from harness.scoring import run_job
+    from harness.machine.orphans import exit_with_run
+    from harness.scoring.job import run_job
 
     exit_with_run()
     run_job(job)
@@ -135,7 +136,7 @@ def model(
 
 def _ray(address: str | None) -> Executor:
     try:
-        from harness.ray_executor import RayExecutor
+        from harness.experiments.ray_executor import RayExecutor
     except ModuleNotFoundError as error:
         raise RuntimeError("--executor ray needs Ray: pip install 'lm-stereoscope[ray]'") from error
     return RayExecutor(address)

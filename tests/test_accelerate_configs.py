@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from harness.strategy import Strategy, read_strategy
+from harness.machine.strategy import Strategy, read_strategy
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "accelerate_configs"

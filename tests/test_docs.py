@@ -87,8 +87,8 @@ def check_stereoscope(arguments: list[str]) -> None:
 
 
 def check_eval(arguments: list[str]) -> None:
-    from harness.eval_command import _parser
-    from harness.task_files import select
+    from harness.scoring.eval_command import _parser
+    from harness.scoring.task_files import select
 
     parsed = _parser().parse_args(["run", *arguments])
     if parsed.tasks:

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from harness.startup import imports_uncollected
+from harness.machine.startup import imports_uncollected
 
 if __name__ == "__main__":
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

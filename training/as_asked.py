@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.strategy import read_zero
+from harness.machine.strategy import read_zero
 from training.launched import under_deepspeed
 
 ADVICE = "Check distributed_type in the accelerate config (accelerate_configs/ has tested ones)."

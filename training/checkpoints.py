@@ -8,7 +8,7 @@ import re
 import shutil
 from pathlib import Path
 
-from harness.files import atomic_write, sha256_file
+from harness.storage.files import atomic_write, sha256_file
 
 MANIFEST = "manifest.json"
 UNSCHEDULED = "unscheduled.json"

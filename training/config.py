@@ -17,8 +17,8 @@ import torch
 import transformers
 from transformers import HfArgumentParser
 
-from harness.devices import require_able, visible_gpus
-from harness.files import read_yaml
+from harness.machine.devices import require_able, visible_gpus
+from harness.storage.files import read_yaml
 from training.launched import asked_here, under_deepspeed, without_compiling
 
 DECIDES_WEIGHTS = (

@@ -22,7 +22,7 @@ from harness.data.families import Family
 from harness.data.infill import require_sentinels
 from harness.data.masked_text import require_mask
 from harness.data.tokens import decoder_start_token_id, load_tokens
-from harness.weights import require_safe_weights
+from harness.storage.weights import require_safe_weights
 from training.causal_pairs import CausalRows
 from training.config import PairArguments, TrainingArguments
 from training.masked_pairs import MaskedLanguageRows, PseudoLikelihoodRows

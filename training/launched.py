@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness.strategy import Strategy, read_zero
+from harness.machine.strategy import Strategy, read_zero
 
 
 def under_deepspeed(environment: Mapping[str, str] = os.environ) -> bool:

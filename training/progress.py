@@ -6,7 +6,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState
 
-from harness.watch import Watch
+from harness.machine.watch import Watch
 from training.config import TrainingArguments
 
 

@@ -15,16 +15,16 @@ from accelerate.utils import gather_object
 from transformers import TrainerCallback, set_seed
 from transformers.utils.logging import disable_progress_bar
 
-from harness.allocator import hand_freed_memory_back
 from harness.data import crows_pairs
 from harness.data.families import Family, family_of
 from harness.data.sources import locate
 from harness.data.split import SPLIT_FILE, Split
 from harness.data.tokens import load_tokenizer
-from harness.files import atomic_write
+from harness.machine.allocator import hand_freed_memory_back
+from harness.machine.orphans import exit_with_run, stop_with_launcher
+from harness.machine.watch import Watch
 from harness.models.positions import window
-from harness.orphans import exit_with_run, stop_with_launcher
-from harness.watch import Watch
+from harness.storage.files import atomic_write
 from training.as_asked import require_processes
 from training.checkpoints import complete_checkpoints, scheduled_checkpoints
 from training.config import PairArguments, TrainingArguments, fingerprint, parse

@@ -9,7 +9,7 @@ from pathlib import Path
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, gather_object
 
-from harness.files import atomic_write
+from harness.storage.files import atomic_write
 from training.config import TrainingArguments
 
 

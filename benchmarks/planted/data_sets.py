@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.data.sources import SOURCES
 from harness.data.stereoset import BLANK
-from harness.files import atomic_write
+from harness.storage.files import atomic_write
 from planted.corpus import GROUP_PAIRS, Corpus, Item
 
 

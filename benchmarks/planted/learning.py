@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from harness.data.families import Family
-from harness.files import atomic_write
+from harness.storage.files import atomic_write
 from planted.corpus import Conditionals, Corpus
 from planted.models import KINDS, log_probabilities, random_model, word_tokenizer
 

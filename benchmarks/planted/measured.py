@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.evaluation import score
 from harness.metrics.benchmarks import BENCHMARKS
 from harness.metrics.statistics import bootstrap
 from harness.models.any import load_lm
 from harness.report.formatting import task_name
-from harness.results import find_scored
+from harness.scoring.evaluation import score
+from harness.storage.results import find_scored
 from planted.expected import Expected
 
 METRIC_NAMES = {

@@ -9,7 +9,7 @@ from typing import Any
 from peft import PeftConfig, PeftType, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import load_file
 
-from harness.weights import weights_sha256
+from harness.storage.weights import weights_sha256
 
 WEIGHTS_FILE = "adapter_model.safetensors"
 

@@ -16,13 +16,13 @@ from peft import PeftModel
 from torch import Tensor
 from transformers.utils import cached_file
 
-from harness.allocator import keep_freed_memory
 from harness.data.families import Family, require_family
-from harness.files import sha256_file
+from harness.machine.allocator import keep_freed_memory
+from harness.machine.processes import join_processes, processes_on_cpu
 from harness.models.adapters import attach
 from harness.models.sampling import Asked, continuations, numbered, sampling_of
-from harness.processes import join_processes, processes_on_cpu
-from harness.weights import require_safe_weights, weights_sha256
+from harness.storage.files import sha256_file
+from harness.storage.weights import require_safe_weights, weights_sha256
 
 log = logging.getLogger(__name__)
 
@@ -154,7 +154,7 @@ class TransformersLM(HFLM):
             ids = self._prompt_ids(prompt)
             room = int(normalize_gen_kwargs(dict(arguments), self.max_gen_toks)["max_gen_toks"])
             if (needed := self._positions_needed(len(ids), room)) > self.max_length:
-                raise ValueError(self._too_long(request, needed))
+                raise ValueError(self.too_long(request, needed))
             if sampling := sampling_of(request, self.max_gen_toks):
                 sampled[place] = Asked(prompt, tuple(ids), sampling, numbers[place])
         greedy = [place for place in range(len(requests)) if place not in sampled]
@@ -231,7 +231,7 @@ class TransformersLM(HFLM):
                 f"{embeddings}: they do not belong together. Name the model's own with tokenizer=..."
             )
 
-    def _batches(self, rows: Sequence[Row], length: Callable[[Row], int]) -> Iterator[Sequence[Row]]:
+    def batches(self, rows: Sequence[Row], length: Callable[[Row], int]) -> Iterator[Sequence[Row]]:
         """Cut rows, longest first, into batches that stay below the limit on tokens once padded."""
         tokens = self.cpu_batch_tokens if self.device.type == "cpu" else GPU_LOGITS_BYTES // (4 * self.vocab_size)
         most = len(rows) if self.batch_size == "auto" else int(self.batch_size)
@@ -241,7 +241,7 @@ class TransformersLM(HFLM):
             yield rows[start : start + size]
             start += size
 
-    def _too_long(self, request: Any, length: int) -> str:
+    def too_long(self, request: Any, length: int) -> str:
         return (
             f"{request_name(request)}: {length} tokens with special tokens, and the context window of "
             f"{self.pretrained} has {self.max_length}. It would have to be cut, which scores another text; leave the "

@@ -46,7 +46,7 @@ class CausalLM(TransformersLM):
         try:
             answers: list[tuple[float, bool]] = super().loglikelihood(requests, disable_tqdm=disable_tqdm)
         except ContextOverflowError as error:
-            raise ValueError(self._too_long(requests[error.index], error.length)) from None
+            raise ValueError(self.too_long(requests[error.index], error.length)) from None
         require_finite(requests, [logprob for logprob, _ in answers])
         return answers
 
@@ -106,7 +106,7 @@ class CausalLM(TransformersLM):
             raise ContextOverflowError(groups[longest][0], len(longest))
         answers: list[tuple[float, bool]] = [(math.nan, False)] * len(requests)
         with tqdm(total=len(requests), disable=disable_tqdm or self.rank != 0, desc="Scoring") as bar:
-            for batch in self._batches(sorted(groups, key=lambda tokens: (-len(tokens), tokens)), len):
+            for batch in self.batches(sorted(groups, key=lambda tokens: (-len(tokens), tokens)), len):
                 places = [index for tokens in batch for index in groups[tokens]]
                 scored = super()._loglikelihood_tokens(
                     [requests[index] for index in places], disable_tqdm=True, override_bs=len(places)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, TypeVar
 
 import torch
 from lm_eval.models.utils import normalize_gen_kwargs
@@ -13,11 +13,27 @@ from tqdm import tqdm
 
 from harness.models.sampling import Sampling, draw, sampling_of, seed_of
 
-if TYPE_CHECKING:
-    from harness.models.masked import MaskedLM
+Row = TypeVar("Row")
 
 
-def fill_templates(lm: MaskedLM, templates: Sequence[tuple[int, Any, int]]) -> Iterator[tuple[int, str]]:
+class FillsMasks(Protocol):
+    """What is asked of a model here; `MaskedLM` says what each of these is."""
+
+    rank: int
+    max_gen_toks: int
+    tokenizer: Any
+
+    @property
+    def max_length(self) -> int: ...
+
+    def batches(self, rows: Sequence[Row], length: Callable[[Row], int]) -> Iterator[Sequence[Row]]: ...
+
+    def log_distributions(self, rows: Sequence[Sequence[int]], places: Sequence[Sequence[int]]) -> Tensor: ...
+
+    def too_long(self, request: Any, length: int) -> str: ...
+
+
+def fill_templates(lm: FillsMasks, templates: Sequence[tuple[int, Any, int]]) -> Iterator[tuple[int, str]]:
     """Answers to (number, request, rank): the token of that rank for the template's first gap, no special ones.
 
     Raises:
@@ -28,18 +44,18 @@ def fill_templates(lm: MaskedLM, templates: Sequence[tuple[int, Any, int]]) -> I
     for number, request, rank in templates:
         ids = tuple(lm.tokenizer(request.args[0], verbose=False)["input_ids"])
         if len(ids) > lm.max_length:
-            raise ValueError(lm._too_long(request, len(ids)))
+            raise ValueError(lm.too_long(request, len(ids)))
         encoded.append((number, ids, rank))
     ranked: dict[tuple[int, ...], list[int]] = {}
     most = max((rank for *_, rank in encoded), default=0) + 1
-    for batch in lm._batches(sorted({ids for _, ids, _ in encoded}, key=lambda ids: (-len(ids), ids)), len):
+    for batch in lm.batches(sorted({ids for _, ids, _ in encoded}, key=lambda ids: (-len(ids), ids)), len):
         log_p = _words_only(lm, lm.log_distributions(batch, [[ids.index(mask)] for ids in batch]))
         ranked |= zip(batch, log_p.topk(most).indices.tolist(), strict=True)
     for number, ids, rank in encoded:
         yield number, str(lm.tokenizer.decode([ranked[ids][rank]])).strip()
 
 
-def complete(lm: MaskedLM, requests: Sequence[tuple[int, Any, int]], disable_tqdm: bool) -> Iterator[tuple[int, str]]:
+def complete(lm: FillsMasks, requests: Sequence[tuple[int, Any, int]], disable_tqdm: bool) -> Iterator[tuple[int, str]]:
     """Continuations of (number, request, repeat): all masks to be filled stand behind the prompt, the leftmost first.
 
     Greedy unless `do_sample`. Ends at one of `until`, which is cut off.
@@ -54,7 +70,7 @@ def complete(lm: MaskedLM, requests: Sequence[tuple[int, Any, int]], disable_tqd
                 yield one.number, one.text
                 bar.update()
             open_ones = sorted((one for one in open_ones if not one.is_done), key=lambda one: -one.length)
-            for batch in lm._batches(open_ones, lambda one: one.length):
+            for batch in lm.batches(open_ones, lambda one: one.length):
                 rows = [one.row(lm.tokenizer.mask_token_id) for one in batch]
                 places = [[len(one.before) + len(one.tokens)] for one in batch]
                 for one, log_p in zip(batch, _words_only(lm, lm.log_distributions(rows, places)), strict=True):
@@ -106,7 +122,7 @@ class _Continuation:
         return [*self.before, *self.tokens, *[mask] * (self.room - len(self.tokens)), *self.after]
 
 
-def _prepared(lm: MaskedLM, number: int, request: Any, repeat: int) -> _Continuation:
+def _prepared(lm: FillsMasks, number: int, request: Any, repeat: int) -> _Continuation:
     prompt, given = request.args
     mask = lm.tokenizer.mask_token_id
     ids = list(lm.tokenizer(prompt + lm.tokenizer.mask_token, verbose=False)["input_ids"])
@@ -115,16 +131,16 @@ def _prepared(lm: MaskedLM, number: int, request: Any, repeat: int) -> _Continua
     sampling = sampling_of(request, lm.max_gen_toks)
     one = _Continuation(number, ids[:end], ids[end + 1 :], arguments, sampling, seed_of(prompt, repeat))
     if one.length > lm.max_length:
-        raise ValueError(lm._too_long(request, one.length))
+        raise ValueError(lm.too_long(request, one.length))
     return one
 
 
-def _text(lm: MaskedLM, ids: Sequence[int]) -> str:
+def _text(lm: FillsMasks, ids: Sequence[int]) -> str:
     # Cleaning up joins marks to the word before them, also over the end of a prompt, whose length then changes.
     return str(lm.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 
-def _words_only(lm: MaskedLM, log_p: Tensor) -> Tensor:
+def _words_only(lm: FillsMasks, log_p: Tensor) -> Tensor:
     """[N, V] without the special tokens and whatever lies beyond the tokenizer's vocabulary: neither is text."""
     allowed = log_p.clone()
     allowed[:, lm.tokenizer.all_special_ids] = -torch.inf

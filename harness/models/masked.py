@@ -101,7 +101,7 @@ class MaskedLM(TransformersLM):
                 text = scored_text(self.tokenizer, context, continuation, *given)
                 found = list(self._one_mask_each(text.input_ids, text.places))
             if (longest := max((len(row.input_ids) for row in found), default=0)) > positions:
-                raise ValueError(self._too_long(request, longest))
+                raise ValueError(self.too_long(request, longest))
             rows += found
             owners += [number] * len(found)
         predictions: list[list[Prediction]] = [[] for _ in requests]
@@ -193,7 +193,7 @@ class MaskedLM(TransformersLM):
             texts[tuple(row.input_ids), tuple(row.places)].append(number)
         order = sorted(texts, key=lambda text: (-len(text[0]), text))
         with tqdm(total=len(rows), disable=disable_tqdm or self.rank != 0, desc="Masked texts") as bar:
-            for batch in self._batches(order, lambda text: len(text[0])):
+            for batch in self.batches(order, lambda text: len(text[0])):
                 log_p = self.log_distributions([ids for ids, _ in batch], [places for _, places in batch])
                 first = [0, *accumulate(len(places) for _, places in batch)]
                 asked = [(start, number) for start, text in zip(first, batch, strict=False) for number in texts[text]]

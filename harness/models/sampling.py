@@ -11,16 +11,13 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from lm_eval.models.utils import normalize_gen_kwargs
 from torch import Tensor
 from tqdm import tqdm
-
-if TYPE_CHECKING:
-    from harness.models.base import TransformersLM
 
 # Rows in one pass. On a CPU one more row is nearly free until about here, since every pass reads all weights once.
 CPU_ROWS = 128
@@ -32,6 +29,24 @@ FEWEST_ROWS = 8
 CANDIDATES = (256, 2048)
 
 _MASK_64 = (1 << 64) - 1
+
+
+class Continues(Protocol):
+    """What is asked of a model here; `TransformersLM` says what each of these is."""
+
+    rank: int
+    device: torch.device
+    batch_size: Any
+    tokenizer: Any
+
+    @property
+    def end_token_ids(self) -> list[int]: ...
+
+    def prompt_parts(self, ids: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]: ...
+
+    def continuer(self, firsts: Tensor, owners: Tensor) -> Callable[[Tensor], Tensor]: ...
+
+    def tok_decode(self, tokens: list[int]) -> str: ...
 
 
 class Sampling(NamedTuple):
@@ -166,7 +181,7 @@ def _signed(constant: int) -> int:
     return constant - (1 << 64) if constant >> 63 else constant
 
 
-def continuations(lm: TransformersLM, asked: Sequence[Asked], disable_tqdm: bool) -> dict[Asked, str]:
+def continuations(lm: Continues, asked: Sequence[Asked], disable_tqdm: bool) -> dict[Asked, str]:
     """Draw each continuation once; those of one prompt share the pass over it."""
     distinct = list(dict.fromkeys(asked))
     texts: dict[Asked, str] = {}
@@ -178,7 +193,7 @@ def continuations(lm: TransformersLM, asked: Sequence[Asked], disable_tqdm: bool
     return texts
 
 
-def _batches(lm: TransformersLM, asked: Sequence[Asked]) -> Iterator[list[Asked]]:
+def _batches(lm: Continues, asked: Sequence[Asked]) -> Iterator[list[Asked]]:
     """Batches whose first parts are of one length, so that nothing is padded; a prompt's continuations together."""
     alike: defaultdict[tuple[int, Sampling], list[Asked]] = defaultdict(list)
     for one in asked:
@@ -192,7 +207,7 @@ def _batches(lm: TransformersLM, asked: Sequence[Asked]) -> Iterator[list[Asked]
 
 
 @torch.inference_mode()
-def _continued(lm: TransformersLM, batch: Sequence[Asked]) -> list[list[int]]:
+def _continued(lm: Continues, batch: Sequence[Asked]) -> list[list[int]]:
     """The new tokens of each row of a batch; what follows an end token is of no meaning.
 
     Rows take in what is left of their prompts token by token, so that one may draw while another still reads.
@@ -226,6 +241,6 @@ def _continued(lm: TransformersLM, batch: Sequence[Asked]) -> list[list[int]]:
     ]
 
 
-def _until_end(lm: TransformersLM, tokens: Sequence[int]) -> list[int]:
+def _until_end(lm: Continues, tokens: Sequence[int]) -> list[int]:
     ends = set(lm.end_token_ids)
     return list(tokens[: next((place for place, token in enumerate(tokens) if token in ends), None)])

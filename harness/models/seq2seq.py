@@ -79,13 +79,13 @@ class Seq2SeqLM(TransformersLM):
                 )
             row = Seq2SeqRow(source_ids(self.tokenizer, context), target_ids(self.tokenizer, continuation))
             if (longest := max(map(len, row))) > self.max_length:
-                raise ValueError(self._too_long(request, longest))
+                raise ValueError(self.too_long(request, longest))
             rows.append(row)
         sizes = _sizes(rows)
         order = sorted(range(len(rows)), key=lambda number: (-sizes[number], tuple(rows[number].source), number))
         answers: list[tuple[float, bool]] = [(float("nan"), False)] * len(rows)
         with tqdm(total=len(rows), disable=disable_tqdm or self.rank != 0, desc="Scoring") as bar:
-            for batch in self._batches(order, sizes.__getitem__):
+            for batch in self.batches(order, sizes.__getitem__):
                 scored = self._score([rows[number] for number in batch])
                 require_finite([requests[number] for number in batch], [logprob for logprob, _ in scored], batch=True)
                 for number, answer in zip(batch, scored, strict=True):

@@ -1,1 +1,4 @@
-"""From result files to report.json, leaderboards and plots; never loads a model."""
+"""Result files in, `report.json`, leaderboards, page and plots out; reads files, never models, and needs no torch.
+
+May import `metrics`, `storage` and what is below. Start with `build.py`, then `analysis.py` and `schema.py`.
+"""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.files import atomic_write
 from harness.report.analysis import analyse
 from harness.report.leaderboard import leaderboard_json, leaderboard_markdown
 from harness.report.page import page_html
 from harness.report.plot import plot_svg
 from harness.report.stages import find_runs
+from harness.storage.files import atomic_write
 
 REPORT_FOLDER = "report"
 

@@ -1,12 +1,10 @@
-"""Numbers and names as people read them: one place for every table, plot and sentence of a report."""
+"""Entries, stages and tasks as people read them: one place for every table, plot and sentence of a report."""
 
 from __future__ import annotations
 
 from harness.metrics.benchmarks import BENCHMARKS
+from harness.metrics.formatting import NOTHING, signed
 from harness.report.schema import Entry, Stage
-
-NOTHING = "\N{EN DASH}"
-MINUS = "\N{MINUS SIGN}"
 
 
 def stage_name(stage: Stage) -> str:
@@ -15,15 +13,6 @@ def stage_name(stage: Stage) -> str:
         return "base"
     name = "last step" if stage.step is None else f"step {stage.step}"
     return f"{name} ({len(stage.folds)} folds)" if len(stage.folds) > 1 else name
-
-
-def parameters(count: int) -> str:
-    """A parameter count as people write it: 135M, 1.3B."""
-    for size, suffix in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
-        if count >= size:
-            digits = f"{count / size:.3g}" if count < 1000 * size else f"{count / size:.0f}"
-            return f"{digits}{suffix}"
-    return str(count)
 
 
 def number(entry: Entry | None, decimals: int = 1) -> str:
@@ -43,14 +32,6 @@ def perplexity_change(stage: Stage) -> str:
     if stage.retention is None or stage.retention.perplexity_ratio is None:
         return NOTHING
     return f"{signed(100 * (stage.retention.perplexity_ratio - 1))}%"
-
-
-def signed(value: float | None, decimals: int = 1) -> str:
-    """A change with its sign, and none before a zero."""
-    if value is None:
-        return NOTHING
-    text = f"{value:+.{decimals}f}"
-    return text[1:] if float(text) == 0 else text.replace("-", MINUS)
 
 
 def task_name(task: str) -> str:
@@ -84,13 +65,6 @@ def _generation_name(task: str) -> str:
     source, _, part = rest.partition("_")
     where = {"rtp": "RealToxicityPrompts", "bold": "BOLD"}.get(source)
     return f"{told}, {where} {part.replace('_', ' ')}" if where else f"{told}, {rest.replace('_', ' ')}"
-
-
-def p_text(value: float | None) -> str:
-    """A p value to the precision that means something."""
-    if value is None:
-        return NOTHING
-    return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
 
 
 def change(entry: Entry | None, decimals: int = 1) -> str:

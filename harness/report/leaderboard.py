@@ -8,16 +8,8 @@ from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
 from harness.metrics.benchmarks import BENCHMARKS
-from harness.report.formatting import (
-    NOTHING,
-    interval,
-    number,
-    parameters,
-    perplexity_change,
-    signed,
-    stage_name,
-    task_name,
-)
+from harness.metrics.formatting import NOTHING, parameters, signed
+from harness.report.formatting import interval, number, perplexity_change, stage_name, task_name
 from harness.report.index import PERPLEXITY_TASK, Index
 from harness.report.legend import metric_legend
 from harness.report.schema import Entry, Flag, Report, Stage

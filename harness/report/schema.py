@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.data.families import Family
-from harness.files import atomic_write
-from harness.results import Generation, TaskData
+from harness.storage.files import atomic_write
+from harness.storage.results import Generation, TaskData
 
 SCHEMA_VERSION = "1.1"
 SCHEMA_FILE = Path(__file__).with_name("report.schema.json")

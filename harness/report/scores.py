@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 from harness.metrics.benchmarks import BENCHMARKS, HELD_OUT_OF, Benchmark
 from harness.report.stages import Checkpoint, StageFiles
-from harness.results import TaskData
+from harness.storage.results import TaskData
 
 log = logging.getLogger(__name__)
 

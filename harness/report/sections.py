@@ -4,17 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.report.formatting import (
-    NOTHING,
-    change,
-    interval,
-    number,
-    p_text,
-    parameters,
-    perplexity_change,
-    stage_name,
-    task_name,
-)
+from harness.metrics.formatting import NOTHING, p_text, parameters
+from harness.report.formatting import change, interval, number, perplexity_change, stage_name, task_name
 from harness.report.index import PERPLEXITY_TASK, Index
 from harness.report.leaderboard import rows
 from harness.report.legend import metric_legend

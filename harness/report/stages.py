@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.report.schema import Scoring, StageName
-from harness.results import Provenance, Scored, find_scored
+from harness.storage.results import Provenance, Scored, find_scored
 
 SAME_PROGRESS = 0.05
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.metrics.benchmarks import HELD_OUT_OF
-from harness.report.formatting import signed
+from harness.metrics.formatting import signed
 from harness.report.index import PERPLEXITY_TASK, Index
 from harness.report.schema import Entry, Stage
 

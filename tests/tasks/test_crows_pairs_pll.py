@@ -17,11 +17,11 @@ from lm_eval.tasks import TaskManager
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from harness.data import crows_pairs
-from harness.evaluation import evaluate, score
 from harness.metrics.crows_pairs import record_pll
 from harness.models.masked import MaskedLM
-from harness.results import find_scored
-from harness.task_files import tasks_folder
+from harness.scoring.evaluation import evaluate, score
+from harness.scoring.task_files import tasks_folder
+from harness.storage.results import find_scored
 
 TASK = "crows_pairs_pll"
 ROOT = Path(__file__).resolve().parents[2]

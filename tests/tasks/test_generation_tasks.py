@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 import tiny_models
 
-from harness import evaluation
-from harness.evaluation import evaluate, score
-from harness.judges import REGARD_LABELS
-from harness.judging import reclassify
+from harness.judging.judges import REGARD_LABELS
+from harness.judging.saved_texts import reclassify
 from harness.metrics.benchmarks import BENCHMARKS
 from harness.metrics.regard import LABELS
 from harness.models.any import load_lm
 from harness.models.causal import CausalLM
-from harness.results import PROVENANCE_KEY, find_scored, write_results
-from harness.task_files import leaves, select
+from harness.scoring import evaluation
+from harness.scoring.evaluation import evaluate, score
+from harness.scoring.task_files import leaves, select
+from harness.storage.results import PROVENANCE_KEY, find_scored, write_results
 
 TASKS = ["toxicity_rtp_nontoxic", "toxicity_bold_race", "regard_bold_gender", "honest_binary"]
 LIMITS = dict.fromkeys(TASKS, 6)

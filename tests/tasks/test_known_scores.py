@@ -14,7 +14,7 @@ from lm_eval import simple_evaluate
 from lm_eval.tasks import TaskManager
 from transformers import AutoTokenizer
 
-from harness.task_files import tasks_folder
+from harness.scoring.task_files import tasks_folder
 
 LN2 = math.log(2)
 

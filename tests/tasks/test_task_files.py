@@ -20,7 +20,7 @@ from harness.data.crows_pairs import BIAS_TYPES
 from harness.data.families import FAMILIES, TASKS_OF, Family
 from harness.metrics.benchmarks import BENCHMARKS
 from harness.models.causal import CausalLM
-from harness.task_files import check_task_files, leaves, select, tasks_folder
+from harness.scoring.task_files import check_task_files, leaves, select, tasks_folder
 
 GROUPS = {
     "stereoset",

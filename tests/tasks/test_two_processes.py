@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import tiny_models
 
-from harness.eval_command import run
-from harness.results import find_scored
-from harness.task_files import tasks_folder
+from harness.scoring.eval_command import run
+from harness.scoring.task_files import tasks_folder
+from harness.storage.results import find_scored
 
 CONFIG = tasks_folder().parent / "accelerate_configs" / "cpu_2proc.yaml"
 LAUNCH = ("-m", "accelerate.commands.launch", "--config_file", str(CONFIG), "--main_process_port", "0")

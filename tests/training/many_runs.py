@@ -47,7 +47,7 @@ def launch(config: str, runs: Sequence[Run], folder: Path, *flags: str) -> str:
 
 def main(specification: Path) -> None:
     """Each run in turn, in this process, which is one of the launched."""
-    from harness.startup import imports_uncollected
+    from harness.machine.startup import imports_uncollected
 
     with imports_uncollected():
         from training import config

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.strategy import Strategy
+from harness.machine.strategy import Strategy
 from training.config import TrainingArguments
 from training.launched import asked_here
 

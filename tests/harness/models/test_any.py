@@ -14,13 +14,13 @@ from lm_eval.api.registry import get_model
 from masked_reference import requests
 
 import harness
-from harness.eval_command import run
 from harness.models.any import AnyLM, load_lm
 from harness.models.base import TransformersLM
 from harness.models.causal import CausalLM
 from harness.models.masked import MaskedLM
 from harness.models.seq2seq import Seq2SeqLM
-from harness.results import find_scored
+from harness.scoring.eval_command import run
+from harness.storage.results import find_scored
 
 
 @pytest.fixture(scope="module")

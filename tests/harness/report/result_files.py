@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.data.sources import SOURCES
-from harness.results import PROVENANCE_KEY, Provenance, TaskData
+from harness.storage.results import PROVENANCE_KEY, Provenance, TaskData
 
 DATE = "2026-01-02T03-04-05.000006"
 PAIRS = 40

@@ -1,0 +1,79 @@
+"""What an experiment's stages would refuse, refused before the first one starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING
+
+from harness.data.families import TASKS_OF, family
+from harness.experiments.experiment_file import Experiment
+from harness.machine.devices import require_able, visible_gpus
+from harness.metrics.benchmarks import BENCHMARKS, HELD_OUT_OF
+from harness.planning.planned_model import PlannedModel
+from harness.scoring.task_files import leaves, select
+from harness.storage.weights import require_safe_weights
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
+
+def check(experiment: Experiment, config_of: Callable[[PlannedModel], PretrainedConfig]) -> None:
+    """Check every model's weights, tasks and precision; of the models only configs are read.
+
+    Raises:
+        ValueError: names the model, what it cannot do, and what it can.
+    """
+    for model in experiment.models:
+        require_safe_weights(model.pretrained, bool(model.training.get("allow_pickle")))
+        config = config_of(model)
+        _check_tasks(experiment, model, config)
+        _check_precision(experiment, model, config)
+
+
+def check_devices(experiment: Experiment) -> None:
+    """Check that this machine can run each model's training; those on several machines are checked on each of them.
+
+    Raises:
+        ValueError: names the model, what it asks for and what to take instead.
+    """
+    gpus = visible_gpus()
+    for model in experiment.models:
+        if model.strategy.machines == 1:
+            try:
+                require_able(model.strategy, gpus)
+            except ValueError as error:
+                raise ValueError(f"{experiment.name}, model {model.name}: {error}") from error
+
+
+def _check_tasks(experiment: Experiment, model: PlannedModel, config: PretrainedConfig) -> None:
+    kind = family(config)
+    asked = _leaves(model.tasks)
+    able = _leaves(tuple(TASKS_OF[kind].split(", ")))
+    if chosen := [task for task in asked if task in HELD_OUT_OF.values()]:
+        raise ValueError(
+            f"{experiment.name}, model {model.name}: tasks name {', '.join(chosen)}, which only a trained checkpoint "
+            f"can be asked; name {', '.join(str(BENCHMARKS[task].whole) for task in chosen)}, and checkpoints are "
+            "scored on their held-out pairs by themselves"
+        )
+    if wrong := [task for task in asked if task in BENCHMARKS and task not in able]:
+        raise ValueError(
+            f"{experiment.name}, model {model.name}: {model.pretrained} is a {kind} language model, which cannot be "
+            f"asked {', '.join(wrong)}. It can be asked {TASKS_OF[kind]}; give it `tasks` of its own"
+        )
+
+
+@cache
+def _leaves(tasks: tuple[str, ...]) -> list[str]:
+    return leaves(select(tasks, {}))
+
+
+def _check_precision(experiment: Experiment, model: PlannedModel, config: PretrainedConfig) -> None:
+    from training.families import T5_TYPES
+
+    if config.model_type in T5_TYPES and model.strategy.precision == "fp16":
+        raise ValueError(
+            f"{experiment.name}, model {model.name}: trained in fp16, where the feed-forward layers of "
+            f"{model.pretrained} overflow; give its `training` an accelerate_config in fp32, such as "
+            "accelerate_configs/t4x2_ddp_fp32.yaml"
+        )

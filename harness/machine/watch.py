@@ -1,0 +1,164 @@
+"""Ranks watch each other: one that dies or hangs is named, and the others end instead of waiting for it for ever.
+
+Every second a thread of each rank publishes how far the main thread has come and whether the process is at work, and
+reads the same of the others. It ends its process when another rank is gone, when the main thread has come no further
+for too long, or when all ranks stand still.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from types import TracebackType
+from typing import Literal, NamedTuple
+
+from harness.machine.activity import Activity
+from harness.machine.processes import join_processes
+from harness.machine.ranks import DONE, QUIET, Peers, Seen, judge, own_record
+
+TICK = 1.0
+LONGEST_TICK = 15.0
+"""A longer pause was this machine's (a suspended laptop), and says nothing about the others."""
+PATIENCE = 45.0
+"""Seconds that all ranks together may do nothing while they score."""
+log = logging.getLogger(__name__)
+
+
+class Watch:
+    """Watches the ranks of a launch while it is entered; `mark` is the main thread's sign of progress.
+
+    Args:
+        patience: seconds that all ranks may stand still, or that one may be stopped; and without progress in a
+            training step, on top of three times the longest step so far.
+        slow: seconds that a phase may take that ranks wait for, such as a checkpoint.
+    """
+
+    def __init__(self, rank: int, world_size: int, patience: float, slow: float | None = None) -> None:
+        self.rank, self.patience, self.slow = rank, patience, slow
+        self.limit: float | None = None
+        self._pace = "any"
+        self._longest = 0.0
+        self._marked = time.monotonic()
+        self._own = own_record()
+        self._peers = Peers(world_size, rank) if world_size > 1 else None
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def mark(self, phase: str, pace: Literal["step", "slow", "any"]) -> None:
+        """The main thread came further, and enters a phase.
+
+        Args:
+            pace: how long it may take while ranks are at work: a training step, as long as ranks wait for each other
+                at most (a checkpoint), or any time (loading a model).
+        """
+        now = time.monotonic()
+        if self._pace == "step":
+            self._longest = max(self._longest, now - self._marked)
+        self._marked, self._pace = now, pace
+        with self._lock:
+            self._own = replace(self._own, marks=self._own.marks + 1, phase=phase, idle=0.0, still=0.0)
+            self.limit = {"step": self.patience + 3 * self._longest, "slow": self.slow, "any": None}[pace]
+
+    def __enter__(self) -> Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        failed = error is not None and not isinstance(error, SystemExit)
+        self._say_ended(f"{type(error).__name__}: {error}"[:500] if failed else DONE)
+        if failed and self._peers is not None:
+            # Most often this error comes of another rank's death, which the thread sees a moment later.
+            time.sleep(3 * TICK)
+        self._stop.set()
+        self._thread.join()
+
+    def _say_ended(self, why: str) -> None:
+        with self._lock:
+            self._own = replace(self._own, ended=why)
+        if self._peers is not None:
+            self._peers.exchange(self._own, 0.0)
+
+    def _run(self) -> None:
+        activity = Activity()
+        last = time.monotonic()
+        while not self._stop.wait(TICK):
+            now = time.monotonic()
+            passed, last = now - last, now
+            active = activity.since(passed)
+            if passed > LONGEST_TICK:
+                continue
+            with self._lock:
+                idle = self._own.idle + passed
+                main = _main_thread() if idle > QUIET / 2 else _MainThread("", waiting=False, in_collective=False)
+                # One that waits in a collective may compute all the same: NCCL asks again and again.
+                still = 0.0 if active and not main.in_collective else self._own.still + passed
+                self._own = replace(
+                    self._own,
+                    beat=self._own.beat + 1,
+                    idle=idle,
+                    still=still,
+                    place=main.place,
+                    waiting=main.waiting,
+                )
+                own, limit = self._own, self.limit
+            ranks = {self.rank: Seen(own)} | (self._peers.exchange(own, passed) if self._peers is not None else {})
+            wrong, blamed = judge(self.rank, ranks, self.patience, limit)
+            if wrong:
+                self._end(wrong, [ranks[rank] for rank in blamed])
+
+    def _end(self, wrong: str, blamed: list[Seen]) -> None:
+        log.error("%s. Rank %d ends; the same command goes on from what is complete", wrong, self.rank)
+        if not self._own.ended:
+            self._say_ended(f"because {wrong}"[:500])
+            # The others read this before the process, and with rank 0 the store, is gone.
+            time.sleep(2 * TICK)
+        for seen in blamed:
+            if seen.process == "stopped":
+                # The launcher's SIGTERM does not wake it: it would wait for half a minute.
+                os.kill(seen.record.pid, signal.SIGKILL)
+        sys.stderr.flush()
+        os._exit(1)
+
+
+@contextmanager
+def watched_scoring() -> Iterator[None]:
+    """Joins the processes that `accelerate launch` started for scoring, and watches them if they are several."""
+    state = join_processes()
+    if state.num_processes == 1:
+        yield
+        return
+    with Watch(state.process_index, state.num_processes, patience=PATIENCE) as watch:
+        watch.mark("scoring", "any")
+        yield
+
+
+class _MainThread(NamedTuple):
+    """Where the main thread is, and whether it waits there for other ranks."""
+
+    place: str
+    waiting: bool
+    in_collective: bool
+
+
+def _main_thread() -> _MainThread:
+    main = threading.main_thread().ident
+    frame = sys._current_frames().get(main) if main is not None else None
+    stack = traceback.extract_stack(frame)
+    # DDP's own file holds the whole forward pass; only where it hands buffers round does it wait.
+    in_collective = any(
+        "torch/distributed" in line.filename or line.name == "_distributed_broadcast_coalesced" for line in stack
+    )
+    # A backward pass waits for the others' gradients at its end, and computes until then.
+    waiting = in_collective or any(line.name == "_engine_run_backward" for line in stack)
+    return _MainThread(f"{stack[-1].filename}, line {stack[-1].lineno}, {stack[-1].name}", waiting, in_collective)

@@ -1,0 +1,295 @@
+"""`stereoscope eval`: every flag of `lm_eval run`, with this project's tasks, models, defaults and result folders."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import logging
+import os
+import re
+import shlex
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.judging.saved_texts import judge_saved
+from harness.machine.startup import imports_uncollected
+from harness.scoring.evaluation import Results, evaluate, scoring_conditions, write_scored
+from harness.storage.results import Provenance
+
+if TYPE_CHECKING:
+    from lm_eval.config.evaluate_config import EvaluatorConfig
+
+OUR_MODEL = "hf-any"
+OUR_MODELS = (OUR_MODEL, "hf-causal", "hf-masked", "hf-seq2seq")
+HF_MODELS = ("hf", "hf-auto", "huggingface", *OUR_MODELS)
+log = logging.getLogger(__name__)
+
+
+def run(argv: Sequence[str]) -> None:
+    """Score a model as `lm_eval run` would; see `stereoscope eval --help`.
+
+    Raises:
+        ValueError: bad arguments, data or model; the message says which and what to do.
+        OSError: the results cannot be written; older ones are untouched.
+    """
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    from lm_eval.utils import setup_logging
+
+    setup_logging()
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    args = _parser().parse_args(["run", *argv])
+    compare = vars(args).pop("compare_start_token")
+    config = _config(args)
+    command = "stereoscope eval " + _without_secrets(shlex.join(argv))
+    if config.model not in OUR_MODELS:  # others form their process group themselves, if they know any
+        _score_and_print(config, command, compare)
+        return
+    from harness.machine.watch import watched_scoring
+
+    with watched_scoring():
+        _score_and_print(config, command, compare)
+
+
+def _score_and_print(config: EvaluatorConfig, command: str, compare: str | None) -> None:
+    from lm_eval.utils import make_table
+
+    lm = _load(config)
+    other = None if compare is None else _token_id(lm, compare)
+    first = _score(lm, config, command)
+    if first is not None:
+        _hand_on(first, config)
+        print(
+            f"{config.model} ({config.model_args}), gen_kwargs: ({config.gen_kwargs}), limit: {config.limit}, "
+            f"num_fewshot: {config.num_fewshot}, batch_size: {config.batch_size}"
+        )
+        print(make_table(first))
+        if "groups" in first:
+            print(make_table(first, "groups"))
+    if other is None:
+        return
+    tokens = [lm.prefix_token_id, other]
+    lm.custom_prefix_token_id = other
+    config.metadata = {**config.metadata, "prefix_token_id": other}
+    second = _score(lm, config, command, subfolder=f"start_token_{other}")
+    if first is not None and second is not None:
+        names = [f"{lm.tokenizer.convert_ids_to_tokens(token)} ({token})" for token in tokens]
+        print(_spread_table(first, second, names))
+
+
+def _parser() -> argparse.ArgumentParser:
+    """lm-eval's own parser of `run`, so that every flag is taken, and means what it means there."""
+    from lm_eval._cli.run import Run
+
+    parser = argparse.ArgumentParser(prog="stereoscope eval", add_help=False)
+    commands = parser.add_subparsers()
+    Run.create(commands)
+    command: argparse.ArgumentParser = commands.choices["run"]
+    command.prog, command.usage, command.epilog = "stereoscope eval", None, None
+    command.description = (
+        f"All flags of `lm_eval run`. Other defaults: --model {OUR_MODEL} (this project's), --batch_size auto, "
+        "dtype=float32, --log_samples with --output_path. This project's tasks need no --include_path."
+    )
+    command.add_argument(
+        "--compare_start_token",
+        metavar="<token or id>",
+        help="score the tasks again with sentences started after this token, and print both and the spread",
+    )
+    return parser
+
+
+def _config(args: argparse.Namespace) -> EvaluatorConfig:
+    """lm-eval's configuration, from flags and its `--config` file, with our defaults where neither speaks."""
+    from lm_eval.config.evaluate_config import EvaluatorConfig
+
+    given = {key: value for key, value in vars(args).items() if value is not None}
+    if args.config:
+        given = {**EvaluatorConfig.load_yaml_config(args.config), **given}
+    args.model = given.get("model") or OUR_MODEL
+    if args.model in OUR_MODELS and "batch_size" not in given:
+        args.batch_size = "auto"
+    config = EvaluatorConfig.from_cli(args)
+    if config.cache_requests:
+        raise ValueError(
+            "--cache_requests: lm-eval files requests under the task's name alone and would reuse those made from "
+            "other data or another prompt; leave it out"
+        )
+    if not config.tasks:
+        raise ValueError("--tasks: which? For example crows_pairs,stereoset,wikitext2")
+    if config.model in OUR_MODELS and "device" not in given:
+        config.device = None
+    if config.model in HF_MODELS:
+        if not config.model_args.get("pretrained"):
+            raise ValueError("--model_args pretrained=MODEL: which model? A folder or a hub id")
+        if "dtype" not in config.model_args:
+            log.info("scoring in dtype=float32; --model_args dtype=... chooses another precision")
+            config.model_args["dtype"] = "float32"
+    config.log_samples = config.log_samples or bool(config.output_path)
+    return config
+
+
+def _load(config: EvaluatorConfig) -> Any:
+    with imports_uncollected():
+        import lm_eval.models  # noqa: F401 - registers lm-eval's models
+        from lm_eval.api.registry import get_model
+
+        import harness.models.any  # noqa: F401 - registers this project's models
+
+    return get_model(config.model).create_from_arg_obj(
+        config.model_args,
+        {"batch_size": config.batch_size, "max_batch_size": config.max_batch_size, "device": config.device},
+    )
+
+
+def _score(lm: Any, config: EvaluatorConfig, command: str, subfolder: str = "") -> Results | None:
+    """Score with the start token that `lm` has now, and write what was asked to be written."""
+    from lm_eval.utils import handle_non_serializable
+
+    started = time.monotonic()
+    names = config.tasks.split(",") if isinstance(config.tasks, str) else ",".join(config.tasks).split(",")
+    seeds = config.seed or [None] * 4
+    passed_on = (
+        "model_args num_fewshot batch_size max_batch_size device limit samples check_integrity write_out gen_kwargs "
+        "system_instruction apply_chat_template fewshot_as_multiturn predict_only confirm_run_unsafe_code"
+    )
+    results = evaluate(
+        lm,
+        names,
+        config.metadata,
+        config.include_path,
+        use_cache=_cache(lm, config),
+        random_seed=seeds[0],
+        numpy_random_seed=seeds[1],
+        torch_random_seed=seeds[2],
+        fewshot_random_seed=seeds[3],
+        judge_later=bool(config.output_path),
+        **{name: getattr(config, name) for name in passed_on.split()},
+    )
+    if results is None:
+        if config.output_path:
+            judge_saved(None)
+        return None
+    results["config"]["model"] = results["model_source"] = config.model
+    if config.show_config:
+        print(json.dumps(_without_samples(results), indent=2, default=handle_non_serializable, ensure_ascii=False))
+    if config.output_path:
+        path = Path(config.output_path)
+        folder, name = (path.parent, path.stem) if path.suffix == ".json" else (path / _folder_name(results), "results")
+        provenance = _provenance(lm, config, results, command, round(time.monotonic() - started, 3))
+        written = write_scored(folder / subfolder, results, provenance, name=name)
+        written = judge_saved(written) or written
+        log.info("results and samples are in %s", written.parent)
+        results["results"] = json.loads(written.read_text(encoding="utf-8"))["results"]
+    return results
+
+
+def _provenance(lm: Any, config: EvaluatorConfig, results: Results, command: str, seconds: float) -> Provenance | None:
+    from harness.models.base import TransformersLM
+
+    if config.model not in HF_MODELS:
+        log.warning("--model %s has no weights here to name in the results, so reports pass them over", config.model)
+        return None
+    pretrained = str(config.model_args["pretrained"])
+    weights = (
+        lm.parameters if isinstance(lm, TransformersLM) else sum(weight.numel() for weight in lm.model.parameters())
+    )
+    return Provenance(
+        model=Path(pretrained).resolve().name if Path(pretrained).is_dir() else pretrained,
+        pretrained=pretrained,
+        parameters=weights,
+        weights_sha256=_weights_sha256(config.model_args),
+        checkpoint=config.model_args.get("peft"),
+        **scoring_conditions(lm, results),
+        command=command,
+        seconds=seconds,
+    )
+
+
+def _weights_sha256(model_args: Mapping[str, Any]) -> str:
+    from harness.models.base import files_sha256
+
+    names = ("pretrained", "revision", "subfolder", "gguf_file", "peft")
+    return files_sha256(**{name: str(model_args[name]) for name in names if model_args.get(name)})
+
+
+def _cache(lm: Any, config: EvaluatorConfig) -> str | None:
+    """Where answers are cached: lm-eval files them under their request alone, so all else has to be in the name."""
+    if not config.use_cache:
+        return None
+    weights, start = "", None
+    if config.model in HF_MODELS:
+        weights, start = _weights_sha256(config.model_args), lm.prefix_token_id
+    key = json.dumps([weights, config.model, config.model_args, start], sort_keys=True, default=str)
+    return f"{config.use_cache}_{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+
+
+def _token_id(lm: Any, token: str) -> int:
+    """The id of a start token to compare with, given as itself or as its id."""
+    from lm_eval.models.huggingface import HFLM
+
+    from harness.models.base import TransformersLM
+
+    if not isinstance(lm, HFLM) or (isinstance(lm, TransformersLM) and lm.family != "causal"):
+        raise ValueError(
+            "--compare_start_token needs a causal model: of others no sentence starts after a chosen token"
+        )
+    tokenizer = lm.tokenizer
+    token_id = int(token) if token.isdigit() else tokenizer.get_vocab().get(token)
+    if token_id is None or token_id >= len(tokenizer):
+        raise ValueError(f"--compare_start_token {token}: no such token; special: {tokenizer.all_special_tokens}")
+    if token_id == lm.prefix_token_id:
+        raise ValueError(f"--compare_start_token {token}: sentences start after this token already; name another")
+    return int(token_id)
+
+
+def _spread_table(first: Results, second: Results, tokens: Sequence[str]) -> str:
+    """The metrics of whole tasks under both start tokens; the spread is what a score owes to the choice."""
+    rows = [["task", "metric", *(f"after {token}" for token in tokens), "spread"]]
+    rows.append(["---"] * len(rows[0]))
+    for task, values in first["results"].items():
+        for key, value in values.items():
+            metric, _, filter_name = key.partition(",")
+            other = second["results"][task].get(key)
+            if filter_name and "/" not in metric and isinstance(value, float) and isinstance(other, float):
+                rows.append([task, metric, f"{value:.4f}", f"{other:.4f}", f"{abs(value - other):.4f}"])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _hand_on(results: Results, config: EvaluatorConfig) -> None:
+    """What else `lm_eval run` does with results: Weights & Biases, Trackio, the hub."""
+    from lm_eval.loggers import EvaluationTracker, TrackioLogger, WandbLogger
+
+    loggers = [WandbLogger(config.wandb_args, config.wandb_config_args)] if config.wandb_args else []
+    loggers += [TrackioLogger(config.trackio_args)] if config.trackio_args else []
+    for logger in loggers:
+        logger.post_init(_without_samples(results))
+        logger.log_eval_result()
+        logger.log_eval_samples(results["samples"])
+        (logger.run if isinstance(logger, WandbLogger) else logger).finish()
+    if config.hf_hub_log_args:
+        # The hub gets lm-eval's own files, which it writes before it pushes them.
+        with tempfile.TemporaryDirectory() as folder:
+            token = os.environ.get("HF_TOKEN", "")
+            tracker = EvaluationTracker(**{"token": token, **config.hf_hub_log_args, "output_path": folder})
+            for name in vars(tracker.general_config_tracker).keys() & results.keys():
+                setattr(tracker.general_config_tracker, name, results[name])
+            tracker.save_results_aggregated(_without_samples(results), results["samples"])
+            for task, samples in results["samples"].items():
+                tracker.save_results_samples(task, [dict(sample) for sample in samples])
+            if tracker.push_results_to_hub or tracker.push_samples_to_hub:
+                tracker.recreate_metadata_card()
+
+
+def _without_samples(results: Results) -> Results:
+    return {key: value for key, value in results.items() if key != "samples"}
+
+
+def _folder_name(results: Results) -> str:
+    return str(results["model_name_sanitized"])
+
+
+def _without_secrets(command: str) -> str:
+    return re.sub(r"\b(token|hf_token|api_key|auth_token)=[^,\s']+", r"\1=***", command)

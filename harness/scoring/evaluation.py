@@ -1,0 +1,293 @@
+"""Scoring a loaded model through lm-eval, and the result folder that comes of it."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from harness.judging.judges import choice_of
+from harness.judging.saved_texts import judge_saved
+from harness.metrics.benchmarks import BENCHMARKS
+from harness.scoring.task_files import select
+from harness.storage.results import PROVENANCE_KEY, Generation, Provenance, TaskData, find_scored, write_results
+
+if TYPE_CHECKING:
+    from harness.models.base import TransformersLM
+
+VERSIONED = ("lm-stereoscope", "lm-eval", "transformers", "torch", "peft", "accelerate")
+
+Results = dict[str, Any]
+
+
+def score(
+    lm: TransformersLM,
+    tasks: Sequence[str],
+    folder: Path,
+    *,
+    model: str,
+    metadata: Mapping[str, Any] | None = None,
+    limits: Mapping[str, int] | None = None,
+    gen_kwargs: Mapping[str, Any] | None = None,
+    stage: Literal["base", "step"] = "base",
+    step: int | None = None,
+    epoch: float | None = None,
+    fold: int | None = None,
+    checkpoint: str | None = None,
+    inputs_sha256: str = "",
+    command: str | None = None,
+) -> Path | None:
+    """Score the model as it is loaded now, its adapter included, and write the results and samples into `folder`.
+
+    Texts that it generates are saved first and judged then; if they are there already, from a run that was stopped
+    between the two, they are not generated again.
+
+    Args:
+        tasks: task or group names.
+        model: the name that reports call it by.
+        metadata: for the tasks' readers, over what they are told of the model anyway: `data_dir`, `permutations`, ...
+        limits: how many of a task's documents to score, the first ones; all of those of tasks that it does not name.
+        gen_kwargs: over the generation arguments of all tasks, as lm-eval's `--gen_kwargs`.
+        stage: with `step`, `epoch`, `fold` and `checkpoint`: where in training the weights are from.
+        inputs_sha256: what decided the scores, for whoever asks later whether they are up to date.
+        command: what was called; by default this process's arguments.
+
+    Returns:
+        The results file; None on every process but the first.
+    """
+    if saved := _not_judged(folder, inputs_sha256):
+        return judge_saved(saved if lm.rank == 0 else None)
+    started = time.monotonic()
+    metadata = {**lm.task_metadata, **(metadata or {})}
+    results = evaluate(lm, tasks, metadata, limits=limits, gen_kwargs=gen_kwargs, judge_later=True)
+    if results is None:
+        return judge_saved(None)
+    provenance = Provenance(
+        model=model,
+        pretrained=lm.pretrained,
+        parameters=lm.parameters,
+        weights_sha256=lm.weights_sha256,
+        stage=stage,
+        step=step,
+        epoch=epoch,
+        fold=fold,
+        checkpoint=checkpoint,
+        inputs_sha256=inputs_sha256,
+        **scoring_conditions(lm, results),
+        command=command or " ".join(sys.argv),
+        seconds=round(time.monotonic() - started, 3),
+    )
+    return judge_saved(write_scored(folder, results, provenance))
+
+
+def _not_judged(folder: Path, inputs_sha256: str) -> Path | None:
+    """The results file of exactly these inputs whose texts nobody has judged yet."""
+    found = (
+        scored.file
+        for scored in (find_scored(folder) if inputs_sha256 and folder.is_dir() else [])
+        if scored.provenance.inputs_sha256 == inputs_sha256 and not scored.provenance.is_judged
+    )
+    return next(found, None)
+
+
+def evaluate(
+    lm: Any,
+    tasks: Sequence[str],
+    metadata: Mapping[str, Any],
+    include_path: str | None = None,
+    limits: Mapping[str, int] | None = None,
+    judge_later: bool = False,
+    **options: Any,
+) -> Results | None:
+    """lm-eval's `simple_evaluate` on a loaded model with this project's tasks, pooled scores added.
+
+    Args:
+        lm: any of lm-eval's models.
+        tasks: task or group names.
+        metadata: for the tasks' readers: what tokenizer, which data, ...
+        include_path: a folder of further task YAMLs.
+        limits: how many of a task's documents to score, the first ones, by task name.
+        judge_later: leave generated texts as they are, for `harness.judging.saved_texts.judge_saved`.
+        options: further arguments of `simple_evaluate`.
+
+    Returns:
+        lm-eval's results, samples included; None on every process but the first.
+
+    Raises:
+        ValueError: an unknown task, or fewer documents than processes.
+    """
+    from lm_eval import simple_evaluate
+    from lm_eval.loggers import EvaluationTracker
+
+    from harness.scoring.generation_task import GenerationTask
+
+    manager, names = select(tasks, metadata, include_path)
+    loaded = manager.load(names)
+    if limits:
+        # lm-eval has one limit for all tasks, and takes lists of documents a task instead; it refuses too long ones.
+        options["samples"] = {
+            name: list(range(min(limits[name], len(task.eval_docs))))
+            for name, task in loaded["tasks"].items()
+            if name in limits
+        }
+    for name, task in loaded["tasks"].items():
+        if isinstance(task, GenerationTask):
+            task.judge_later = judge_later
+        _drop_padding(task)
+        _require_documents(name, task, lm.world_size, options.get("limit"), options.get("samples"))
+    children = {child for members in loaded["group_map"].values() for child in members}
+    tracker = EvaluationTracker()
+    results: Results | None = simple_evaluate(
+        lm,
+        **{"model_args": {name: metadata[name] for name in ("pretrained", "peft") if name in metadata}, **options},
+        tasks=[item for name, item in (loaded["tasks"] | loaded["groups"]).items() if name not in children],
+        task_manager=manager,
+        evaluation_tracker=tracker,
+        log_samples=True,
+    )
+    if results is None:
+        return None
+    tracker.general_config_tracker.log_end_time()
+    results |= asdict(tracker.general_config_tracker)
+    for samples in results["samples"].values():
+        # Processes hand in every n-th document each: put them back, so that their number leaves no trace in the files.
+        samples.sort(key=lambda sample: (sample["filter"], sample["doc_id"]))
+    if not options.get("predict_only"):
+        _add_pooled(results)
+    return results
+
+
+def _drop_padding(task: Any) -> None:
+    """With several processes lm-eval evens out requests by asking the last one again: keep what was asked once."""
+    apply_filters = task.apply_filters
+
+    def apply_to_asked() -> Any:
+        for instance in task.instances:
+            del instance.resps[instance.repeats :]
+        return apply_filters()
+
+    task.apply_filters = apply_to_asked
+
+
+def _require_documents(
+    name: str, task: Any, processes: int, limit: float | None, samples: Mapping[str, Sequence[int]] | None
+) -> None:
+    """A process left without a document would end with an error of its own while the others wait for it."""
+    from lm_eval.evaluator_utils import get_sample_size
+
+    listed = (samples or {}).get(name)
+    count = min(len(task.eval_docs), get_sample_size(task, limit) or sys.maxsize) if listed is None else len(listed)
+    if count < processes:
+        raise ValueError(f"{name}: {count} documents cannot be shared out over {processes} processes")
+
+
+def scoring_conditions(lm: Any, results: Results) -> dict[str, Any]:
+    """The part of the provenance that the model and the results know: start token, precision, data and versions."""
+    if hasattr(lm, "start"):
+        token, token_id = lm.start
+    else:
+        token, token_id = str(lm.tokenizer.convert_ids_to_tokens(lm.prefix_token_id)), lm.prefix_token_id
+    return {
+        "family": getattr(lm, "family", lm.backend),
+        "started_after": token,
+        "started_after_id": token_id,
+        "dtype": str(lm.model.dtype).removeprefix("torch."),
+        "tasks": {
+            task: TaskData(
+                sha256=samples[0]["doc"]["data_sha256"], origin=samples[0]["doc"]["data_origin"], n=len(samples)
+            )
+            for task, samples in results["samples"].items()
+            if task in BENCHMARKS
+        },
+        "generations": {
+            task: _generation(config, results["config"]["torch_seed"])
+            for task, config in results["configs"].items()
+            if "measures" in (config.get("metadata") or {})
+        },
+        "versions": {name: version(name) for name in VERSIONED},
+    }
+
+
+def _generation(config: Mapping[str, Any], seed: int) -> Generation:
+    measures = config["metadata"]["measures"]
+    choice = choice_of(measures, config["metadata"])
+    return Generation(
+        measures=measures,
+        k=config["repeats"],
+        arguments=config["generation_kwargs"],
+        seed=seed,
+        classifier=choice.classifier,
+        labels=choice.labels,
+    )
+
+
+def write_scored(
+    folder: Path, results: Results, provenance: Provenance | None, *, log_samples: bool = True, name: str = "results"
+) -> Path:
+    """Write lm-eval's results file and a samples file a task, see `harness.storage.results.write_results`.
+
+    Args:
+        provenance: under the key "stereoscope" of the results file; None for models that have no weights of their own.
+        name: how the results file begins.
+
+    Returns:
+        The results file.
+
+    Raises:
+        OSError: the disk is full or the folder not writable.
+    """
+    from lm_eval.utils import handle_non_serializable, hash_string
+
+    samples = results["samples"] if log_samples else {}
+    content = {key: value for key, value in results.items() if key != "samples"}
+    content["task_hashes"] = {
+        task: hash_string("".join(line["doc_hash"] + line["prompt_hash"] + line["target_hash"] for line in lines))
+        for task, lines in samples.items()
+    }
+    if provenance is not None:
+        content[PROVENANCE_KEY] = provenance.model_dump(mode="json")
+    plain = json.loads(json.dumps(content, default=handle_non_serializable))
+    lines = {task: _sample_lines(samples[task], keep_metrics=task not in BENCHMARKS) for task in samples}
+    return write_results(folder, plain, lines, name=name)
+
+
+def _sample_lines(samples: Sequence[Mapping[str, Any]], keep_metrics: bool) -> Iterator[str]:
+    """lm-eval's lines. The values under our own metrics only repeat the row and its answers, so they are left out."""
+    from lm_eval.utils import handle_non_serializable, sanitize_list
+
+    for sample in samples:
+        dropped = () if keep_metrics else sample["metrics"]
+        line = {key: value for key, value in sample.items() if key not in dropped}
+        line |= {
+            "arguments": {
+                f"gen_args_{place}": {f"arg_{number}": value for number, value in enumerate(arguments)}
+                for place, arguments in enumerate(sample["arguments"])
+            },
+            "resps": sanitize_list(sample["resps"]),
+            "filtered_resps": sanitize_list(sample["filtered_resps"]),
+            "target": str(sample["target"]),
+            "metrics": [metric for metric in sample["metrics"] if metric not in dropped],
+        }
+        yield json.dumps(line, default=handle_non_serializable, ensure_ascii=False) + "\n"
+
+
+def _add_pooled(results: Results) -> None:
+    """Put the scores that need several tasks' records (StereoSet as a whole) beside those of the tasks."""
+    for benchmark in BENCHMARKS.values():
+        if not benchmark.pools or not all(task in results["samples"] for task in benchmark.pools):
+            continue
+        records = [benchmark.record(line) for task in benchmark.pools for line in results["samples"][task]]
+        first = benchmark.pools[0]
+        results["results"][benchmark.name] = {
+            "name": benchmark.name,
+            "alias": f"{benchmark.name} (pooled)",
+            "sample_len": len(records),
+            **{f"{metric},none": value for metric, value in benchmark.metrics(records).items()},
+        }
+        for table in ("versions", "n-shot", "higher_is_better"):
+            results[table].setdefault(benchmark.name, results[table][first])

@@ -1,0 +1,110 @@
+"""`stereoscope score JOB`: score a base and its checkpoints in one process, the base weights loaded once."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness.machine.startup import imports_uncollected
+
+log = logging.getLogger(__name__)
+
+
+class JobTarget(BaseModel):
+    """The base (`checkpoint` None) or one checkpoint, the tasks to score it on, and the folder for its results."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    folder: Path
+    checkpoint: Path | None
+    step: int | None
+    epoch: float | None
+    fold: int | None
+    tasks: tuple[str, ...]
+    inputs_sha256: str
+
+
+class Job(BaseModel):
+    """What `stereoscope run` writes for its scoring stages. `limits` is documents a task, the first ones."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+    pretrained: str
+    model_args: dict[str, Any] = Field(default_factory=dict)
+    data_dir: str | None = None
+    limits: dict[str, int] = Field(default_factory=dict)
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    gen_kwargs: dict[str, Any] = Field(default_factory=dict)
+    command: str
+    targets: tuple[JobTarget, ...]
+
+
+def run_job(file: Path) -> None:
+    """Score every target of a job file, in order; each one's results are written as soon as it is done.
+
+    Adapters are swapped on the loaded base; a checkpoint of full fine-tuning is loaded as a model of its own.
+    """
+    from transformers.utils.logging import disable_progress_bar
+
+    from harness.machine.watch import watched_scoring
+
+    disable_progress_bar()
+    logging.getLogger("lm_eval").setLevel(logging.WARNING)
+    # Its one warning there advises a chat template by the model's name; sentences are scored as they stand.
+    logging.getLogger("lm_eval.evaluator").setLevel(logging.ERROR)
+    job = Job.model_validate_json(file.read_text(encoding="utf-8"))
+    with watched_scoring():
+        _score_targets(job)
+
+
+def _score_targets(job: Job) -> None:
+    with imports_uncollected():
+        from harness.models.any import load_lm
+        from harness.models.base import TransformersLM
+        from harness.scoring.evaluation import score
+
+    metadata = {**({} if job.data_dir is None else {"data_dir": job.data_dir}), **job.metadata}
+    lm: TransformersLM | None = None
+    for number, target in enumerate(job.targets, start=1):
+        whole = target.checkpoint is not None and not (target.checkpoint / "adapter_config.json").is_file()
+        wanted = str(target.checkpoint) if whole else job.pretrained
+        if lm is None or lm.pretrained != wanted:
+            lm = load_lm(wanted, **(job.model_args | ({"revision": "main"} if whole else {})))
+        lm.use_adapter(None if whole else target.checkpoint)
+        if lm.rank == 0:
+            log.info(
+                "%s: %s (%d of %d) on %s",
+                job.model,
+                target.checkpoint or "base",
+                number,
+                len(job.targets),
+                ", ".join(target.tasks),
+            )
+        score(
+            lm,
+            target.tasks,
+            target.folder,
+            model=job.model,
+            metadata=metadata,
+            limits=job.limits,
+            gen_kwargs=job.gen_kwargs or None,
+            stage="base" if target.checkpoint is None else "step",
+            step=target.step,
+            epoch=target.epoch,
+            fold=target.fold,
+            checkpoint=None if target.checkpoint is None else str(target.checkpoint),
+            inputs_sha256=target.inputs_sha256,
+            command=job.command,
+        )
+
+
+def write_job(file: Path, job: Job) -> None:
+    """Write the job file that `run_job` reads."""
+    from harness.storage.files import atomic_write
+
+    atomic_write(file, json.dumps(job.model_dump(mode="json"), indent=1) + "\n")

@@ -1,0 +1,99 @@
+"""The task YAMLs: where they are, whether they are sound, and what lm-eval makes of the names that a user gives."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+
+class Selection(NamedTuple):
+    """lm-eval's task manager and the names in it that were asked for."""
+
+    manager: Any
+    names: list[str]
+
+
+def tasks_folder() -> Path:
+    """The folder of this project's task YAMLs: inside the package once installed, beside it in a checkout."""
+    package = Path(__file__).parents[1]
+    return next(folder for folder in (package / "tasks", package.parent / "tasks") if folder.is_dir())
+
+
+def check_task_files(folder: Path) -> None:
+    """Load every task YAML of a folder, because lm-eval passes over a broken one and then knows no task of that name.
+
+    Raises:
+        ValueError: names the file and what is wrong with it.
+    """
+    from lm_eval.tasks._index import TaskIndex
+    from lm_eval.tasks._yaml_loader import load_yaml
+
+    for path in sorted(folder.rglob("*.yaml")):
+        try:
+            TaskIndex.process_cfg(load_yaml(path), path, {})
+        except Exception as error:
+            raise ValueError(f"{path}: broken task file ({type(error).__name__}: {error})") from error
+
+
+def select(tasks: Sequence[str], metadata: Mapping[str, Any], include_path: str | None = None) -> Selection:
+    """Find tasks by name, pattern ("stereoset*"), YAML file or folder of YAML files.
+
+    lm-eval's own thousands of tasks are read only if a name is none of ours, which saves some ten seconds.
+
+    Args:
+        metadata: handed to every task's reader.
+        include_path: a folder of further task YAMLs.
+
+    Raises:
+        ValueError: a name that is no task, or a broken task file of this project.
+    """
+    from lm_eval.tasks import TaskManager
+
+    # It tells of `--metadata` for every task that has a reader, every time.
+    logging.getLogger("lm_eval.api.task").addFilter(_is_news)
+    ours = tasks_folder()
+    check_task_files(ours)
+    folders = [ours, *([include_path] if include_path else [])]
+    manager = own = TaskManager(include_path=folders, include_defaults=False, metadata=dict(metadata))
+    wanted = [name for task in tasks for name in _files(task, own)]
+    if not all(_matches(name, own) for name in wanted):
+        manager = TaskManager(include_path=folders, metadata=dict(metadata))
+    if unknown := [name for name in wanted if not _matches(name, manager)]:
+        raise ValueError(
+            f"no such task: {', '.join(unknown)}. The tasks here are {', '.join(own.all_tasks)}; "
+            "`lm-eval ls tasks` lists lm-eval's own"
+        )
+    return Selection(manager, list(dict.fromkeys(match for name in wanted for match in _matches(name, manager))))
+
+
+def leaves(selection: Selection) -> list[str]:
+    """The tasks that the selected names stand for, groups and tags taken apart; a YAML file stands for itself."""
+    return list(dict.fromkeys(leaf for name in selection.names for leaf in _leaves(name, selection.manager)))
+
+
+def _leaves(name: str, manager: Any) -> list[str]:
+    from lm_eval.tasks._index import Kind
+
+    entry = manager.task_index.get(name)
+    if entry is None or entry.kind not in (Kind.GROUP, Kind.TAG):
+        return [name]
+    members = sorted(entry.tags) if entry.kind is Kind.TAG else entry.cfg["task"]
+    names = (member if isinstance(member, str) else member.get("task") or member["group"] for member in members)
+    return [leaf for member in names for leaf in _leaves(member, manager)]
+
+
+def _files(task: str, manager: Any) -> list[str]:
+    """A folder's YAML files, unless a task has its name."""
+    if not Path(task).is_dir() or manager.match_tasks([task]):
+        return [task]
+    return [str(path) for path in sorted(Path(task).glob("*.yaml"))]
+
+
+def _matches(name: str, manager: Any) -> list[str]:
+    return [name] if Path(name).is_file() else list(manager.match_tasks([name]))
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return "Custom kwargs can be passed" not in str(record.msg)

@@ -1,0 +1,44 @@
+"""Model folders: are their weights safe to load, and which weights are they?"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from harness.storage.files import sha256_file
+
+PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+ONLY_FOR_TRAINING = ("optimizer", "scheduler", "scaler", "training_args")
+
+
+def require_safe_weights(name_or_path: str, allow_pickle: bool = False) -> None:
+    """Refuse a local folder without weights, or with pickled ones only. Hub ids are checked when they load.
+
+    Raises:
+        ValueError: names the folder, what was found and what to do.
+    """
+    folder = Path(name_or_path)
+    if not folder.is_dir():
+        if folder.exists() or name_or_path.startswith((".", "/", "~")):
+            raise ValueError(f"{name_or_path}: not a model folder")
+        return
+    if any(folder.glob("*.safetensors")):
+        return
+    pickled = sorted(file.name for pattern in PICKLED for file in folder.glob(pattern))
+    if not pickled:
+        found = ", ".join(sorted(file.name for file in folder.iterdir())[:8]) or "nothing"
+        raise ValueError(f"{folder}: no weights here (expected *.safetensors, found {found})")
+    if not allow_pickle:
+        raise ValueError(
+            f"{folder}: only pickled weights ({', '.join(pickled)}), which can run code when loaded. Convert them to "
+            "safetensors, or say allow_pickle=True if you trust whoever made them."
+        )
+
+
+def weights_sha256(folder: Path) -> str:
+    """One digest over all weight files of a model or adapter folder, names included."""
+    digest = hashlib.sha256()
+    for file in sorted(file for pattern in ("*.safetensors", *PICKLED) for file in folder.glob(pattern)):
+        if file.stem not in ONLY_FOR_TRAINING and not file.stem.startswith("rng_state"):
+            digest.update(f"{file.name}:{sha256_file(file)}\n".encode())
+    return digest.hexdigest()
