@@ -89,7 +89,7 @@ def report(
     halves: Annotated[bool, typer.Option("--halves", help="StereoSet by two fixed halves of its terms too.")] = False,
 ) -> None:
     """Rebuild report.json, leaderboards and plots from result files alone; loads no model."""
-    from harness.report.build import build_report
+    from harness.reporting.build import build_report
 
     _show(build_report(run_dirs, output_dir, halves=halves))
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from harness.metrics.benchmarks import BENCHMARKS
 from harness.metrics.statistics import bootstrap
 from harness.models.any import load_lm
-from harness.report.formatting import task_name
+from harness.reporting.formatting import task_name
 from harness.scoring.evaluation import score
 from harness.storage.results import find_scored
 from planted.expected import Expected

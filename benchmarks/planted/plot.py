@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from harness.report.plot import COLOURS, FAINT, STYLE
+from harness.reporting.plot import COLOURS, FAINT, STYLE
 from planted.measured import Measured
 
 if TYPE_CHECKING:

@@ -87,7 +87,7 @@ def run(path: Path, output_dir: Path | None = None, dry_run: bool = False, execu
     with sigterm_raises(), only_run(folder):
         _claim(folder, experiment)
         executor.run(stages, folder, experiment.restarts)
-        from harness.report.build import build_report
+        from harness.reporting.build import build_report
 
         report = build_report([folder], folder / "report", halves=experiment.halves)
         log.info("[%d/%d] report: %s", len(stages) + 1, len(stages) + 1, report)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
-from harness.report.formatting import task_name
-from harness.report.index import Index
-from harness.report.schema import Report, Stage
+from harness.reporting.formatting import task_name
+from harness.reporting.index import Index
+from harness.reporting.schema import Report, Stage
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

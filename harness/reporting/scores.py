@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 from harness.metrics.benchmarks import BENCHMARKS, HELD_OUT_OF, Benchmark
-from harness.report.stages import Checkpoint, StageFiles
+from harness.reporting.stages import Checkpoint, StageFiles
 from harness.storage.results import TaskData
 
 log = logging.getLogger(__name__)

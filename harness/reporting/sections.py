@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.metrics.formatting import NOTHING, p_text, parameters
-from harness.report.formatting import change, interval, number, perplexity_change, stage_name, task_name
-from harness.report.index import PERPLEXITY_TASK, Index
-from harness.report.leaderboard import rows
-from harness.report.legend import metric_legend
-from harness.report.markup import Html, bullets, element, joined, table
-from harness.report.schema import Entry, Report, Stage
+from harness.reporting.formatting import change, interval, number, perplexity_change, stage_name, task_name
+from harness.reporting.index import PERPLEXITY_TASK, Index
+from harness.reporting.leaderboard import rows
+from harness.reporting.legend import metric_legend
+from harness.reporting.markup import Html, bullets, element, joined, table
+from harness.reporting.schema import Entry, Report, Stage
 
 MOST_STEPS = 3
 _DECIMALS = {"abs_logprob_diff": 2, "bits_per_byte": 3}

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from result_files import TERMS, Scores, crows, step_provenance, stereoset, write, write_run
 
-from harness.report.analysis import analyse
-from harness.report.markup import Html, element, table
-from harness.report.page import page_html
-from harness.report.plot import plot_svg
-from harness.report.schema import Report
-from harness.report.stages import find_runs
+from harness.reporting.analysis import analyse
+from harness.reporting.markup import Html, element, table
+from harness.reporting.page import page_html
+from harness.reporting.plot import plot_svg
+from harness.reporting.schema import Report
+from harness.reporting.stages import find_runs
 
 HOSTILE = '<script>alert("1")</script>&<img src=x onerror=alert(2)>$x^2$'
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal, NamedTuple
 
-from harness.report.schema import Contamination
+from harness.reporting.schema import Contamination
 
 
 class _Known(NamedTuple):

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from result_files import Scores, crows, write, write_run
 
-from harness.report import build
-from harness.report.build import build_report
+from harness.reporting import build
+from harness.reporting.build import build_report
 
 FILES = {"report.json", "leaderboard.json", "leaderboard.md", "report.html", "plot.svg"}
 
@@ -38,7 +38,7 @@ def test_the_same_inputs_give_the_same_bytes(tmp_path: Path) -> None:
 def test_another_process_with_another_hash_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run")
     told = (
-        "import sys; from pathlib import Path; from harness.report.build import build_report;"
+        "import sys; from pathlib import Path; from harness.reporting.build import build_report;"
         f"build_report([Path({str(run)!r})], Path(sys.argv[1]));"
         "loaded = {'torch', 'transformers', 'lm_eval', 'datasets', 'peft', 'accelerate'} & set(sys.modules);"
         "assert not loaded, loaded"
@@ -54,7 +54,7 @@ def test_another_process_with_another_hash_seed_gives_the_same_bytes(tmp_path: P
 
 def test_importing_the_report_stays_light() -> None:
     heavy = "{'torch', 'transformers', 'lm_eval', 'datasets', 'matplotlib', 'scipy', 'statsmodels'}"
-    told = f"import sys, harness.report.build; loaded = {heavy} & set(sys.modules); assert not loaded, loaded"
+    told = f"import sys, harness.reporting.build; loaded = {heavy} & set(sys.modules); assert not loaded, loaded"
     subprocess.run([sys.executable, "-c", told], check=True)
 
 

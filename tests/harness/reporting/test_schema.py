@@ -9,9 +9,9 @@ import pytest
 from pydantic import ValidationError
 from result_files import write_run
 
-from harness.report.analysis import analyse
-from harness.report.schema import SCHEMA_FILE, Entry, Report, json_schema_text
-from harness.report.stages import find_runs
+from harness.reporting.analysis import analyse
+from harness.reporting.schema import SCHEMA_FILE, Entry, Report, json_schema_text
+from harness.reporting.stages import find_runs
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
 
 
 def test_the_published_schema_is_the_code_s() -> None:
-    assert SCHEMA_FILE.read_text(encoding="utf-8") == json_schema_text(), "run `python -m harness.report.schema`"
+    assert SCHEMA_FILE.read_text(encoding="utf-8") == json_schema_text(), "run `python -m harness.reporting.schema`"
 
 
 def test_report_json_satisfies_the_published_schema(report: Report) -> None:
@@ -63,4 +63,4 @@ def test_an_unknown_key_is_refused(report: Report) -> None:
 
 
 def test_the_schema_file_is_inside_the_package() -> None:
-    assert SCHEMA_FILE.parent == Path(__import__("harness.report").report.__file__).parent
+    assert SCHEMA_FILE.parent == Path(__import__("harness.reporting").reporting.__file__).parent

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import get_args
 
 from harness.metrics.statistics import DEFINED_SHARE, LEVEL, RESAMPLES
-from harness.report.schema import Flag, Legend, MetricLegend
+from harness.reporting.schema import Flag, Legend, MetricLegend
 
 LOW_ITEMS = 30
 LOW_CLUSTERS = 10

@@ -9,13 +9,13 @@ from typing import get_args
 from harness.data.sources import SOURCES
 from harness.metrics.benchmarks import BENCHMARKS, HELD_OUT_OF
 from harness.metrics.statistics import holm
-from harness.report.contamination import BENCHMARKS_WITH_EVIDENCE, contamination
-from harness.report.continuations import worst_continuations
-from harness.report.index import Index
-from harness.report.legend import LOW_CLUSTERS, LOW_ITEMS, legend, metric_legend
-from harness.report.measure import Measurement, measure, without_interval
-from harness.report.retention import retention
-from harness.report.schema import (
+from harness.reporting.contamination import BENCHMARKS_WITH_EVIDENCE, contamination
+from harness.reporting.continuations import worst_continuations
+from harness.reporting.index import Index
+from harness.reporting.legend import LOW_CLUSTERS, LOW_ITEMS, legend, metric_legend
+from harness.reporting.measure import Measurement, measure, without_interval
+from harness.reporting.retention import retention
+from harness.reporting.schema import (
     SCHEMA_VERSION,
     Contamination,
     Continuation,
@@ -25,7 +25,7 @@ from harness.report.schema import (
     Retention,
     Stage,
 )
-from harness.report.scores import (
+from harness.reporting.scores import (
     Records,
     TaskScores,
     matched_base,
@@ -34,8 +34,8 @@ from harness.report.scores import (
     restricted,
     term_half,
 )
-from harness.report.stages import Family, Run, StageFiles, families
-from harness.report.verdict import verdict
+from harness.reporting.stages import Family, Run, StageFiles, families
+from harness.reporting.verdict import verdict
 
 _DECIMALS = 6
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from result_files import TERMS, Scores, step_provenance, stereoset, write
 
-from harness.report.analysis import analyse
-from harness.report.build import build_report
-from harness.report.schema import Report
-from harness.report.stages import find_runs
+from harness.reporting.analysis import analyse
+from harness.reporting.build import build_report
+from harness.reporting.schema import Report
+from harness.reporting.stages import find_runs
 
 TASK = "toxicity_bold_gender"
 GROUPS = ("American_actors", "American_actresses")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.report.analysis import analyse
-from harness.report.leaderboard import leaderboard_json, leaderboard_markdown
-from harness.report.page import page_html
-from harness.report.plot import plot_svg
-from harness.report.stages import find_runs
+from harness.reporting.analysis import analyse
+from harness.reporting.leaderboard import leaderboard_json, leaderboard_markdown
+from harness.reporting.page import page_html
+from harness.reporting.plot import plot_svg
+from harness.reporting.stages import find_runs
 from harness.storage.files import atomic_write
 
 REPORT_FOLDER = "report"

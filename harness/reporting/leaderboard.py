@@ -9,10 +9,10 @@ from typing import NamedTuple, TypeAlias
 
 from harness.metrics.benchmarks import BENCHMARKS
 from harness.metrics.formatting import NOTHING, parameters, signed
-from harness.report.formatting import interval, number, perplexity_change, stage_name, task_name
-from harness.report.index import PERPLEXITY_TASK, Index
-from harness.report.legend import metric_legend
-from harness.report.schema import Entry, Flag, Report, Stage
+from harness.reporting.formatting import interval, number, perplexity_change, stage_name, task_name
+from harness.reporting.index import PERPLEXITY_TASK, Index
+from harness.reporting.legend import metric_legend
+from harness.reporting.schema import Entry, Flag, Report, Stage
 
 Json: TypeAlias = str | int | float | bool | list["Json"] | dict[str, "Json"] | None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.report.schema import Entry, Report, Stage
+from harness.reporting.schema import Entry, Report, Stage
 
 STEREOSET_TASKS = (
     "stereoset",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from result_files import Scores, crows, step_provenance, stereoset, wikitext, write
 
-from harness.report.stages import Family, families, find_runs
+from harness.reporting.stages import Family, families, find_runs
 
 
 def family_of(folder: Path) -> Family:

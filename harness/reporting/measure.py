@@ -19,8 +19,8 @@ from harness.metrics.statistics import (
     percentile_interval,
     replicates,
 )
-from harness.report.schema import Test
-from harness.report.scores import Records
+from harness.reporting.schema import Test
+from harness.reporting.scores import Records
 
 ABS_DIFF = "abs_logprob_diff"
 ABS_DIFF_RATIO = "abs_logprob_diff_ratio"

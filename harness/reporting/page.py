@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from harness.report import sections, written
-from harness.report.index import Index
-from harness.report.legend import LMS_FALL
-from harness.report.markup import Html, bullets, element, joined
-from harness.report.schema import Report
+from harness.reporting import sections, written
+from harness.reporting.index import Index
+from harness.reporting.legend import LMS_FALL
+from harness.reporting.markup import Html, bullets, element, joined
+from harness.reporting.schema import Report
 
 LIMITS = (
     "CrowS-Pairs has known faults: published critique found pairs that contrast two claims rather than two groups, "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.report.contamination import contamination
+from harness.reporting.contamination import contamination
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from harness.metrics.benchmarks import HELD_OUT_OF
 from harness.metrics.formatting import signed
-from harness.report.index import PERPLEXITY_TASK, Index
-from harness.report.schema import Entry, Stage
+from harness.reporting.index import PERPLEXITY_TASK, Index
+from harness.reporting.schema import Entry, Stage
 
 SIGNIFICANT = 0.05
 

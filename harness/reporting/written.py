@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.metrics.benchmarks import BENCHMARKS
-from harness.report.formatting import stage_name, task_name
-from harness.report.index import Index
-from harness.report.legend import metric_legend
-from harness.report.markup import Html, element, joined, table
-from harness.report.schema import Entry, Report, Stage
-from harness.report.sections import part_table, stage_table
+from harness.reporting.formatting import stage_name, task_name
+from harness.reporting.index import Index
+from harness.reporting.legend import metric_legend
+from harness.reporting.markup import Html, element, joined, table
+from harness.reporting.schema import Entry, Report, Stage
+from harness.reporting.sections import part_table, stage_table
 
 MEASURES = {
     "toxicity": ("emt", "toxicity_probability", "toxicity_mean", "emt_gap", "empty", "repeated"),

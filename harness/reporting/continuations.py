@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from harness.metrics.benchmarks import BENCHMARKS
-from harness.report.schema import Continuation
-from harness.report.stages import StageFiles
+from harness.reporting.schema import Continuation
+from harness.reporting.stages import StageFiles
 
 MOST = 8
 # Of regard's labels: positive, negative, neutral, other.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.metrics.benchmarks import BENCHMARKS
 from harness.metrics.formatting import NOTHING, signed
-from harness.report.schema import Entry, Stage
+from harness.reporting.schema import Entry, Stage
 
 
 def stage_name(stage: Stage) -> str:

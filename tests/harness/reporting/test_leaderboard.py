@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from result_files import TERMS, Scores, crows, step_provenance, stereoset, write, write_run
 
-from harness.report.analysis import analyse
-from harness.report.leaderboard import leaderboard_json, leaderboard_markdown, rows
-from harness.report.schema import Report
-from harness.report.stages import find_runs
+from harness.reporting.analysis import analyse
+from harness.reporting.leaderboard import leaderboard_json, leaderboard_markdown, rows
+from harness.reporting.schema import Report
+from harness.reporting.stages import find_runs
 
 
 @pytest.fixture(scope="module")

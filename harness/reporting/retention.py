@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from harness.report.index import PERPLEXITY_TASK, STEREOSET_TASKS
-from harness.report.legend import LMS_FALL, NO_ANSWER_RISE
-from harness.report.schema import Entry, Retention
+from harness.reporting.index import PERPLEXITY_TASK, STEREOSET_TASKS
+from harness.reporting.legend import LMS_FALL, NO_ANSWER_RISE
+from harness.reporting.schema import Entry, Retention
 
 
 def retention(entries: Sequence[Entry]) -> Retention | None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from result_files import PAIRS, Sample, Scores, crows, step_provenance, write
 
-from harness.report.build import build_report
+from harness.reporting.build import build_report
 
 
 def prompts(won: int, gap: float, pairs: Iterable[int] = range(PAIRS)) -> list[Sample]:

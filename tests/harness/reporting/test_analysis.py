@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from result_files import PAIRS, TERMS, Scores, crows, step_provenance, stereoset, wikitext, write, write_run
 
-from harness.report.analysis import analyse
-from harness.report.index import Index
-from harness.report.schema import Entry, Report
-from harness.report.scores import term_half
-from harness.report.stages import find_runs
+from harness.reporting.analysis import analyse
+from harness.reporting.index import Index
+from harness.reporting.schema import Entry, Report
+from harness.reporting.scores import term_half
+from harness.reporting.stages import find_runs
 
 
 def report_of(*folders: Path, halves: bool = False) -> Report:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.report.schema import Scoring, StageName
+from harness.reporting.schema import Scoring, StageName
 from harness.storage.results import Provenance, Scored, find_scored
 
 SAME_PROGRESS = 0.05

@@ -1,4 +1,4 @@
-"""The shape of report.json, validated on write; `python -m harness.report.schema` publishes it as JSON Schema."""
+"""The shape of report.json, validated on write; `python -m harness.reporting.schema` publishes it as JSON Schema."""
 
 from __future__ import annotations
 
