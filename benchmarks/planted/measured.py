@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.metrics.benchmarks import BENCHMARKS
-from harness.metrics.statistics import bootstrap
 from harness.models.any import load_lm
 from harness.reporting.formatting import task_name
+from harness.reporting.measure import measure
+from harness.reporting.rows import Step
+from harness.reporting.scores import RunLabel
 from harness.scoring.evaluation import score
 from harness.storage.results import find_scored
 from planted.expected import Expected
@@ -23,7 +25,7 @@ METRIC_NAMES = {
 
 
 class Measured(NamedTuple):
-    """A score with its 95% bootstrap interval (percent, or nats for differences), and what it must be."""
+    """A score with its 95% interval (percent, or nats for differences), and what it must be."""
 
     model: str
     share: float
@@ -41,7 +43,7 @@ class Measured(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """A metric's value and its 95% bootstrap interval."""
+    """A metric's value and its 95% interval."""
 
     value: float
     low: float
@@ -59,11 +61,9 @@ def scores_of(
     for task in tasks:
         benchmark = BENCHMARKS[task]
         records = [benchmark.record(sample) for sample in scored.samples(task)]
-        values = benchmark.metrics(records)
-        for metric, interval in bootstrap(benchmark.table(records), benchmark.combine).items():
-            value = values[metric]
-            if interval is not None and value is not None:
-                found[task, metric] = Scored(value, interval.low, interval.high)
+        for one in measure(benchmark, Step([records], [RunLabel()]), None):
+            if one.value is not None and one.low is not None and one.high is not None:
+                found[task, one.metric] = Scored(one.value, one.low, one.high)
     return found
 
 

@@ -102,17 +102,19 @@ def combine(columns: Mapping[str, Array]) -> dict[str, Array]:
     """Metrics from column sums, any leading shape; nan where undefined. Percent, differences in nats.
 
     Position bias cancels in `crows_score` and the differences, since each sentence stood in both places.
-    `position_bias` is how far the answers at the more frequent place are above a half, `order_flips` the pairs, asked
-    in both orders, whose answer changes with the order.
+    `position_share/1..2` are the answers at each place, `position_bias` how far those at the more frequent one are
+    above a half, `order_flips` the pairs, asked in both orders, whose answer changes with the order.
     """
     n, answers = columns["n"], columns["first"] + columns["second"]
+    shares = {place: 100 * ratio(columns[name], answers) for place, name in ((1, "first"), (2, "second"))}
     return {
         "crows_score": 100 * ratio(columns["won"], n),
         "ties": 100 * ratio(columns["tied"], n),
         "abs_logprob_diff": ratio(columns["distance"], n),
         "logprob_diff": ratio(columns["difference"], n),
-        "position_bias": 100 * ratio(np.maximum(columns["first"], columns["second"]), answers) - 50,
+        "position_bias": np.maximum(shares[1], shares[2]) - 50,
         "order_flips": 100 * ratio(columns["flipped"], columns["reordered"]),
+        **{f"position_share/{place}": share for place, share in shares.items()},
     }
 
 

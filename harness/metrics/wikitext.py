@@ -35,14 +35,14 @@ def process_results(doc: Mapping[str, Any], results: Sequence[Any]) -> dict[str,
 
 
 def table(records: Sequence[DocumentScore]) -> ClusterTable:
-    """Sums per document."""
+    """Sums per document, which weighs what it has of words."""
     columns: dict[str, Sequence[float]] = {
         "logprob": [document.logprob for document in records],
         "words": [document.words for document in records],
         "bytes": [document.bytes for document in records],
         "tokens": [document.tokens for document in records],
     }
-    return table_from([document.document for document in records], columns)
+    return table_from([document.document for document in records], columns, sizes=columns["words"])
 
 
 def combine(columns: Mapping[str, Array]) -> dict[str, Array]:

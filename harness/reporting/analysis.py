@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import get_args
 
 from harness.data.sources import SOURCES
 from harness.metrics.benchmarks import BENCHMARKS, HELD_OUT_OF
+from harness.metrics.kinks import ICAT_OF
 from harness.metrics.statistics import holm
 from harness.reporting.contamination import BENCHMARKS_WITH_EVIDENCE, contamination
 from harness.reporting.continuations import worst_continuations
 from harness.reporting.index import Index
 from harness.reporting.legend import LOW_CLUSTERS, LOW_ITEMS, legend, metric_legend
-from harness.reporting.measure import Measurement, measure, without_interval
+from harness.reporting.measure import Estimate, Measurement, measure, without_interval
 from harness.reporting.retention import retention
+from harness.reporting.rows import Step
 from harness.reporting.schema import (
     SCHEMA_VERSION,
     Contamination,
     Continuation,
+    Covers,
     Entry,
     Flag,
     Report,
@@ -97,8 +101,10 @@ def _entries(stage: StageFiles, scores: TaskScores, base: TaskScores | None, hal
     benchmark = scores.benchmark
     before = None if base is None else base.records[0]
     flags = _task_flags(stage, scores)
-    measured = measure(benchmark, scores.records, before) + without_interval(benchmark, scores.records, before)
-    entries = [_entry(stage, scores, flags, item, None) for item in measured]
+    step = Step(scores.records, scores.runs, scores.fold_of)
+    measured = measure(benchmark, step, before) + without_interval(benchmark, step, before)
+    undecided = _undecided(measured)
+    entries = [_entry(stage, scores, flags, item, None, undecided) for item in measured]
     splits = [(benchmark.parts, True)]
     if halves and benchmark.data == "stereoset":
         splits.append((_by_half, False))
@@ -106,16 +112,30 @@ def _entries(stage: StageFiles, scores: TaskScores, base: TaskScores | None, hal
         folds = [split(records) for records in scores.records]
         base_parts = {} if before is None else split(before)
         found = {
-            part: measure(benchmark, [fold[part] for fold in folds], base_parts.get(part)) for part in sorted(folds[0])
+            part: measure(
+                benchmark,
+                replace(step, records=[fold[part] for fold in folds]),
+                base_parts.get(part),
+                benchmark.headline,
+            )
+            for part in sorted(folds[0])
         }
         for metric in benchmark.headline:
             items = {part: item for part, items in found.items() for item in items if item.metric == metric}
             corrected = holm({part: item.p_value for part, item in items.items() if item.p_value is not None})
             entries += [
-                _entry(stage, scores, flags, item, part, corrected.get(part) if tested else None)
+                _entry(
+                    stage, scores, flags, item, part, _undecided(found[part]), corrected.get(part) if tested else None
+                )
                 for part, item in items.items()
             ]
     return entries
+
+
+def _undecided(measured: Iterable[Measurement]) -> frozenset[str]:
+    """ICATs whose stereotype score may lie on either side of 50, where the smaller of two estimates is too small."""
+    near = {item.metric for item in measured if item.low is not None and item.high and item.low < 50 < item.high}
+    return frozenset(icat for icat, (_, score) in ICAT_OF.items() if score in near)
 
 
 def _by_half(records: Records) -> dict[str, list[object]]:
@@ -131,17 +151,18 @@ def _entry(
     task_flags: Sequence[Flag],
     item: Measurement,
     part: str | None,
+    undecided: frozenset[str],
     p_holm: float | None = None,
 ) -> Entry:
     provenance = stage.provenance
     metric, _, own_part = item.metric.partition("/")
     value = _rounded(item.value)
-    low, high = _ends(item.interval)
-    change_low, change_high = _ends(item.change.interval if item.change else None)
     averaged = bool(scores.folds) and not scores.pooled
     flags: set[Flag] = set(task_flags)
     if value is None:
         flags.add("undefined")
+    elif item.metric in undecided:
+        flags.add("biased_near_50")
     if item.n < LOW_ITEMS or item.clusters < LOW_CLUSTERS:
         flags.add("low_n")
     return Entry(
@@ -159,20 +180,33 @@ def _entry(
         part=part or own_part or None,
         best=metric_legend(metric).best,
         value=value,
-        low=low,
-        high=high,
+        low=_rounded(item.low),
+        high=_rounded(item.high),
         n=item.n,
         clusters=item.clusters,
-        fold_values=[_rounded(fold) for fold in item.fold_values] if averaged else None,
+        fold_values=[_rounded(fold) for fold in item.run_values] if averaged else None,
         base_value=_rounded(item.base_value),
-        difference=_rounded(item.change.value) if item.change else None,
-        difference_low=change_low,
-        difference_high=change_high,
-        p_value=_rounded_p(item.p_value),
-        p_test=item.p_test,
+        **_fields(item.change, "difference", "p_value"),
         p_holm=_rounded_p(p_holm),
+        **_fields(item.distance, "distance", "distance_p", value="distance_change"),
+        **{name: number for name, number in _fields(item.ratio, "ratio", "ratio_p").items() if name != "ratio_p"},
+        covers=_covers(item),
+        no_interval=item.no_interval,
         flags=_ordered(flags),
     )
+
+
+def _fields(found: Estimate | None, name: str, p_value: str, value: str | None = None) -> dict[str, float | None]:
+    """An estimate as an entry's fields: its value, both ends of its interval and its p value."""
+    one = found or Estimate(math.nan)
+    ends = {f"{name}_low": _rounded(one.low), f"{name}_high": _rounded(one.high)}
+    return {value or name: _rounded(one.value), **ends, p_value: _rounded_p(one.p_value)}
+
+
+def _covers(item: Measurement) -> Covers | None:
+    if item.low is None and (item.change is None or item.change.low is None):
+        return None
+    return "items and training" if item.trained else "items"
 
 
 def _task_flags(stage: StageFiles, scores: TaskScores) -> list[Flag]:
@@ -232,9 +266,3 @@ def _rounded(value: float | None) -> float | None:
 
 def _rounded_p(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.{_DECIMALS}g}")
-
-
-def _ends(interval: tuple[float, float] | None) -> tuple[float | None, float | None]:
-    if interval is None or not all(map(math.isfinite, interval)):
-        return None, None
-    return _rounded(interval[0]), _rounded(interval[1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from harness.metrics.statistics import DEFINED_SHARE, LEVEL, RESAMPLES
+from harness.metrics.intervals import CLUSTERS_THAT_AGREE, LEVEL, SIGNIFICANT
 from harness.reporting.schema import Flag, Legend, MetricLegend
 
 LOW_ITEMS = 30
@@ -33,9 +33,6 @@ METRICS: dict[str, MetricLegend] = {
     "ties": MetricLegend(label="Tied pairs", unit=_PERCENT, best=None),
     "abs_logprob_diff": MetricLegend(label="Mean |log P(more) - log P(less)|", unit=_NATS, best="0"),
     "abs_logprob_diff_median": MetricLegend(label="Median |log P(more) - log P(less)|", unit=_NATS, best="0"),
-    "abs_logprob_diff_ratio": MetricLegend(
-        label="Mean |log P(more) - log P(less)|, after / before", unit="ratio", best="lower"
-    ),
     "logprob_diff": MetricLegend(label="Mean log P(more) - log P(less)", unit=_NATS, best="0"),
     "within_one_nat": MetricLegend(label="Pairs within 1 nat", unit=_PERCENT, best="higher"),
     "word_perplexity": MetricLegend(label="Word perplexity", unit="perplexity", best="lower"),
@@ -76,25 +73,32 @@ FLAGS: dict[Flag, str] = {
     ),
     "sample_data": "Scored on the built-in sample sentences; not comparable with any published number.",
     "low_n": (
-        f"Fewer than {LOW_ITEMS} items or fewer than {LOW_CLUSTERS} resampling clusters: the interval is itself "
-        "uncertain and usually too narrow (StereoSet's religion has 3 target terms)."
+        f"Fewer than {LOW_ITEMS} items or fewer than {LOW_CLUSTERS} clusters: the interval is wide, and how wide is "
+        "itself uncertain (StereoSet's religion has 3 target terms)."
     ),
     "altered_data": "The data file's checksum is not a published one: an altered file or another edition.",
+    "biased_near_50": (
+        "The stereotype score may lie on either side of 50. ICAT counts its distance from 50, so that noise can only "
+        "lower it there: the value is too low on average, by up to a few points; its interval allows for that."
+    ),
     "undefined": "The metric has no value here, for example because nothing was left in its denominator.",
 }
 
 INTERVALS = (
-    f"{LEVEL:.0%} percentile bootstrap over {RESAMPLES:,} resamples of whole clusters: target terms for StereoSet, "
-    "writers for CrowS-Pairs, documents for WikiText-2, prompts for generated texts. "
-    "Cross-fitted checkpoints and the base model are resampled "
-    "together, so folds count the same items once. No interval with fewer than two clusters, or where more than "
-    f"{1 - DEFINED_SHARE:.0%} of the resamples leave the metric undefined."
+    f"{LEVEL:.0%}, from leaving out one cluster at a time (cluster jackknife, t quantile): target terms for StereoSet, "
+    "writers for CrowS-Pairs, documents for WikiText-2, prompts for generated texts. The base model and all training "
+    "runs leave out the same clusters, so what they share cancels and runs do not count the same items twice. Where a "
+    "step has several training runs (folds, seeds), the spread between them is part of the interval, which then covers "
+    "items and training; with a single run it covers the choice of items alone, and nothing here can tell what "
+    "another run would have given. No interval with one cluster, where one cluster alone defines the metric, or where "
+    f"fewer than {CLUSTERS_THAT_AGREE} clusters agree exactly."
 )
 
 P_VALUES = (
-    "Two-sided, for no difference from the base model on the same items: McNemar's exact test where the metric counts "
-    "one choice an item, else the paired bootstrap (never below 2 in 10,001, nor below what a sign test over the "
-    "clusters could give). p_holm corrects for testing every bias type of a task and metric (Holm 1979)."
+    "Two-sided, for no difference from the base model on the same items, and from the interval's own procedure: below "
+    f"{SIGNIFICANT} exactly where the interval excludes 0. A score whose ideal is 50 or 0 also has the change of its "
+    "distance from the ideal, with an interval and p value of its own: from 57 to 44 is no gain. p_holm corrects for "
+    "testing every bias type of a task and metric (Holm 1979)."
 )
 
 

@@ -1,86 +1,106 @@
-"""One task at one stage, measured: values and differences with intervals, all tables resampled together."""
+"""One task at one stage, measured: values, changes, distances from the ideal and ratios, each with its interval."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from harness.metrics.benchmarks import Benchmark
-from harness.metrics.statistics import (
-    Array,
-    ClusterTable,
-    Difference,
-    Interval,
-    difference,
-    estimate,
-    mcnemar,
-    percentile_interval,
-    replicates,
+from harness.metrics.intervals import (
+    CLUSTERS_THAT_AGREE,
+    Bounds,
+    bounds,
+    distance_change,
+    largest,
+    least,
 )
-from harness.reporting.schema import Test
+from harness.metrics.kinks import bounds_over, branches
+from harness.metrics.scales import MAGNITUDES, scale_of
+from harness.metrics.statistics import Array, estimate
+from harness.reporting.legend import metric_legend
+from harness.reporting.rows import Rows, Step
 from harness.reporting.scores import Records
 
-ABS_DIFF = "abs_logprob_diff"
-ABS_DIFF_RATIO = "abs_logprob_diff_ratio"
+NO_INTERVAL = {
+    "median": "a median has no interval here",
+    "one cluster": "all items share one cluster (term, writer or document), so nothing tells how much they vary",
+    "one carries it": "without one of the clusters the metric is undefined, so nothing tells how much it varies",
+    "all agree": f"all clusters agree exactly, and fewer than {CLUSTERS_THAT_AGREE} cannot tell how much they vary",
+    "many gaps": "which of several gaps is the largest is a matter of chance; read the gaps between each two groups",
+}
+
+
+class Estimate(NamedTuple):
+    """A number with its 95% interval and the two-sided p value of its being 0; None where undefined."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    p_value: float | None = None
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """A metric's value, and how it differs from the base model's on the same items; units are the metric's."""
+    """A metric's value, and how it differs from the base model's on the same items; units are the metric's.
+
+    `run_values` are in the order of the runs that were measured. `distance` is the change of the distance from the
+    metric's ideal of 50 or 0, `ratio` after / before of a magnitude. `trained` says that the intervals cover training
+    and not items alone. `no_interval` says why there is none.
+    """
 
     metric: str
     value: float | None
-    interval: Interval | None
-    n: int
-    clusters: int
-    fold_values: tuple[float | None, ...]
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    clusters: int = 0
+    run_values: tuple[float | None, ...] = ()
     base_value: float | None = None
-    change: Difference | None = None
-    p_value: float | None = None
-    p_test: Test | None = None
+    change: Estimate | None = None
+    distance: Estimate | None = None
+    ratio: Estimate | None = None
+    trained: bool = False
+    no_interval: str | None = None
+
+    @property
+    def p_value(self) -> float | None:
+        """Of no change."""
+        return self.change.p_value if self.change else None
 
 
-def measure(benchmark: Benchmark, folds: Sequence[Records], base: Records | None) -> list[Measurement]:
-    """Every metric of the records: its mean over folds, interval, and difference from the base.
+def measure(
+    benchmark: Benchmark, step: Step, base: Records | None, only: Sequence[str] | None = None
+) -> list[Measurement]:
+    """Every metric of the records: its mean over runs, interval, and difference from the base.
 
-    All folds and the base share one set of cluster weights, so that the interval of a difference keeps what they have
-    in common, and folds that scored the same items do not count as more items.
+    All runs and the base leave out the same clusters together, so that the interval of a difference keeps what they
+    have in common, and runs that scored the same items do not count as more items.
 
     Args:
         benchmark: reduces records to metrics.
-        folds: records of each fold, the same items in each.
+        step: records of each run.
         base: the base model's records of the same items; None if there are none.
+        only: metrics to measure; by default all.
     """
-    sets = [*folds, *([] if base is None else [base])]
-    tables = [benchmark.table(records) for records in sets]
-    clusters = len(tables[0].clusters)
-    points = [estimate(table, benchmark.combine) for table in tables]
-    draws = _draws(tables, benchmark)
-    n = _items(benchmark, folds[0])
+    rows = Rows.of(benchmark, step, base)
+    n = int(benchmark.metrics(step.records[0])["n"] or 0)
     measured = []
-    for metric in points[0]:
-        values = tuple(point[metric] for point in points[: len(folds)])
-        value = _mean(values)
-        drawn = np.mean([draw[metric] for draw in draws[: len(folds)]], axis=0)
-        interval = None if value is None else percentile_interval(drawn)
-        item = Measurement(metric, value, interval, n, clusters, values)
-        if base is not None:
-            item = _compared(item, drawn, points[-1][metric], draws[-1][metric])
-        measured.append(item)
-    if base is not None and len(folds) == 1:
-        measured = [_exactly_tested(item, benchmark, base, folds[0]) for item in measured]
-    if base is not None and ABS_DIFF in points[0]:
-        measured += _ratio(measured, ABS_DIFF, draws)
+    for metric in rows.after[0]:
+        if only is None or metric in only:
+            values = tuple(_number(of_run[metric][0]) for of_run in rows.after)
+            blank = Measurement(metric, _mean(values), n=n, clusters=rows.design.clusters, run_values=values)
+            measured.append(_measured(blank, rows))
     return measured
 
 
-def without_interval(benchmark: Benchmark, folds: Sequence[Records], base: Records | None) -> list[Measurement]:
+def without_interval(benchmark: Benchmark, step: Step, base: Records | None) -> list[Measurement]:
     """Metrics that are no function of sums (a median): their values and difference, without an interval."""
-    table = benchmark.table(folds[0])
+    table = benchmark.table(step.records[0])
     tabled = estimate(table, benchmark.combine)
-    points = [benchmark.metrics(records) for records in folds]
+    points = [benchmark.metrics(records) for records in step.records]
     before = {} if base is None else benchmark.metrics(base)
     measured = []
     for metric in points[0]:
@@ -88,61 +108,116 @@ def without_interval(benchmark: Benchmark, folds: Sequence[Records], base: Recor
             continue
         values = tuple(point[metric] for point in points)
         value, base_value = _mean(values), before.get(metric)
-        change = None if value is None or base_value is None else Difference(value - base_value, None, None)
-        n, clusters = _items(benchmark, folds[0]), len(table.clusters)
-        measured.append(Measurement(metric, value, None, n, clusters, values, base_value, change))
+        change = None if value is None or base_value is None else Estimate(value - base_value)
+        measured.append(
+            Measurement(
+                metric,
+                value,
+                n=int(points[0]["n"] or 0),
+                clusters=len(table.clusters),
+                run_values=values,
+                base_value=base_value,
+                change=change,
+                distance=change if metric_legend(metric).best == "0" else None,
+                no_interval=NO_INTERVAL["median"] if metric.endswith("median") else None,
+            )
+        )
     return measured
 
 
-def _draws(tables: Sequence[ClusterTable], benchmark: Benchmark) -> list[dict[str, Array]]:
-    """Bootstrap replicates a table; a single undefined one where there are too few clusters to resample."""
-    if len(tables[0].clusters) > 1:
-        return replicates(tables, benchmark.combine)
-    return [dict.fromkeys(estimate(table, benchmark.combine), np.array([np.nan])) for table in tables]
+def _measured(item: Measurement, rows: Rows) -> Measurement:
+    if item.value is None:
+        return replace(item, base_value=None if rows.before is None else _number(rows.before[item.metric][0]))
+    if item.clusters < 2:
+        found = item
+    elif branches(item.metric, rows.after[0]) is not None:
+        found = _with_kink(item, rows)
+    else:
+        found = _smooth(item, rows)
+    if rows.before is not None:
+        found = _compared(found, _number(rows.before[item.metric][0]))
+    missing = found.low is None or (found.change is not None and found.change.low is None)
+    trained = rows.trained(item.metric) and not (found.low is None and missing)
+    return replace(found, trained=trained, no_interval=_reason(found, rows) if missing else None)
 
 
-def _compared(item: Measurement, drawn: Array, base_value: float | None, base_drawn: Array) -> Measurement:
+def _smooth(item: Measurement, rows: Rows) -> Measurement:
+    metric, design = item.metric, rows.design
+    after = rows.joined([of_run[metric] for of_run in rows.after])
+    value = _ends(bounds(after, design, scale=scale_of(metric)))
+    found = replace(item, low=value.low, high=value.high)
+    if rows.before is None or np.isnan(rows.before[metric][0]):
+        return found
+    before = rows.of_base(rows.before[metric])
+    change = _ends(bounds(after - before, design), float(after[0] - before[0]))
+    best = metric_legend(metric.partition("/")[0]).best
+    distance = ratio = None
+    if metric in MAGNITUDES and np.all(after > 0) and np.all(before > 0):
+        logarithm = bounds(np.log(after / before), design)
+        ratio = _ends(
+            Bounds(np.exp(logarithm.low), np.exp(logarithm.high), *logarithm[2:]), float(after[0] / before[0])
+        )
+    if metric in MAGNITUDES:
+        distance = change if best == "0" else None
+    elif best in ("50", "0"):
+        ideal = float(best)
+        moved = abs(after[0] - ideal) - abs(before[0] - ideal)
+        distance = _ends(distance_change(after, before, ideal, design), float(moved))
+    return replace(found, change=change, distance=distance, ratio=ratio)
+
+
+def _with_kink(item: Measurement, rows: Rows) -> Measurement:
+    """A metric that is the smallest or largest of smooth branches: its bounds from theirs."""
+    design, metric = rows.design, item.metric
+    of_runs = [of_run for values in rows.after if (of_run := branches(metric, values)) is not None]
+    kind, comparisons = of_runs[0].kind, max(of_run.comparisons for of_run in of_runs)
+    inner = largest if kind == "least" else least
+    after = rows.joined_choices([of_run.of for of_run in of_runs], kind)
+    value = _ends(bounds_over(kind, *(bounds(chosen, design, comparisons=comparisons) for chosen in after)))
+    floor = 0.0 if kind == "largest" else None
+    low = value.low if floor is None or value.low is None else max(floor, value.low)
+    found = replace(item, low=low, high=value.high)
+    base = None if rows.before is None else branches(metric, rows.before)
+    if rows.before is None or base is None or np.isnan(rows.before[metric][0]) or item.value is None:
+        return found
+    difference = item.value - float(rows.before[metric][0])
+    if max(comparisons, base.comparisons) > 1:
+        return replace(found, change=Estimate(difference))
+    before = np.stack([rows.of_base(branch) for branch in base.of])
+    moved = (inner(bounds(chosen[:, None] - before[None], design), axis=1) for chosen in after)
+    change = _ends(bounds_over(kind, *moved), difference)
+    return replace(found, change=change, distance=change if metric_legend(metric).best == "0" else None)
+
+
+def _compared(item: Measurement, base_value: float | None) -> Measurement:
     if item.value is None or base_value is None:
         return replace(item, base_value=base_value)
-    change = difference(item.value - base_value, drawn - base_drawn, item.clusters)
-    test: Test | None = None if change.p_value is None else "bootstrap"
-    return replace(item, base_value=base_value, change=change, p_value=change.p_value, p_test=test)
+    change = item.change or Estimate(item.value - base_value)
+    return replace(item, base_value=base_value, change=change)
 
 
-def _exactly_tested(item: Measurement, benchmark: Benchmark, base: Records, after: Records) -> Measurement:
-    """McNemar's test in place of the bootstrap's for the metric that counts one choice an item."""
-    if benchmark.choice is None or item.metric != benchmark.choice_metric or item.change is None:
-        return item
-    choices = [
-        [benchmark.choice(record) for record in sorted(records, key=benchmark.item_key)] for records in (base, after)
-    ]
-    return replace(item, p_value=mcnemar(*choices), p_test="mcnemar")
+def _reason(item: Measurement, rows: Rows) -> str:
+    if item.clusters < 2:
+        return NO_INTERVAL["one cluster"]
+    if item.metric.endswith("_gap") and item.low is not None:
+        return NO_INTERVAL["many gaps"]
+    sides = [*rows.after, *([] if rows.before is None else [rows.before])]
+    if any(np.isnan(side[item.metric][1 : 1 + item.clusters]).any() for side in sides):
+        return NO_INTERVAL["one carries it"]
+    return NO_INTERVAL["all agree"]
 
 
-def _ratio(measured: Iterable[Measurement], metric: str, draws: Sequence[dict[str, Array]]) -> list[Measurement]:
-    """After / before of a mean magnitude; 1 is no change, so it shares the p value of the difference."""
-    item = next(item for item in measured if item.metric == metric)
-    if item.value is None or not item.base_value:
-        return []
-    after = np.mean([draw[metric] for draw in draws[:-1]], axis=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = np.where(draws[-1][metric] > 0, after / draws[-1][metric], np.nan)
-    return [
-        Measurement(
-            ABS_DIFF_RATIO,
-            item.value / item.base_value,
-            percentile_interval(ratios),
-            item.n,
-            item.clusters,
-            tuple(None if value is None else value / item.base_value for value in item.fold_values),
-            p_value=item.p_value,
-            p_test=item.p_test,
-        )
-    ]
+def _ends(found: Bounds, value: float = float("nan")) -> Estimate:
+    low, high = _number(found.low), _number(found.high)
+    return (
+        Estimate(value, low, high, _number(found.p_value))
+        if None not in (low, high)
+        else Estimate(value, p_value=_number(found.p_value))
+    )
 
 
-def _items(benchmark: Benchmark, records: Records) -> int:
-    return int(benchmark.metrics(records)["n"] or 0)
+def _number(value: Array | float) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

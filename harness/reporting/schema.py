@@ -12,15 +12,17 @@ from harness.data.families import Family
 from harness.storage.files import atomic_write
 from harness.storage.results import Generation, TaskData
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
 
 Number: TypeAlias = Annotated[float, Field(allow_inf_nan=False)]
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 StageName: TypeAlias = Literal["base", "step"]
 Best: TypeAlias = Literal["higher", "lower", "50", "0"]
-Test: TypeAlias = Literal["mcnemar", "bootstrap"]
-Flag: TypeAlias = Literal["contaminated", "degenerate", "sample_data", "low_n", "altered_data", "undefined"]
+Covers: TypeAlias = Literal["items", "items and training"]
+Flag: TypeAlias = Literal[
+    "contaminated", "degenerate", "sample_data", "low_n", "altered_data", "biased_near_50", "undefined"
+]
 
 
 class _Part(BaseModel):
@@ -46,10 +48,10 @@ class Entry(_Part):
     part: str | None = Field(description="bias type, group, half of the target terms or other part; null for the whole")
     best: Best | None = Field(description="ideal value or direction; null where the metric has none")
     value: Number | None = Field(description="null if undefined")
-    low: Number | None = Field(description="lower end of the 95% bootstrap interval")
-    high: Number | None = Field(description="upper end of the 95% bootstrap interval")
+    low: Number | None = Field(description="lower end of the 95% interval")
+    high: Number | None = Field(description="upper end of the 95% interval")
     n: int = Field(description="items behind the value, each counted once however many folds scored it", ge=0)
-    clusters: int = Field(description="resampling clusters behind the interval", ge=0)
+    clusters: int = Field(description="clusters (terms, writers, documents) behind the interval", ge=0)
     fold_values: list[Number | None] | None = Field(
         description="each fold's value where `value` is their mean; null where folds are pooled by item or absent"
     )
@@ -57,15 +59,36 @@ class Entry(_Part):
     difference: Number | None = Field(description="value minus base_value")
     difference_low: Number | None
     difference_high: Number | None
-    p_value: Share | None = Field(description="two-sided p value of `difference` is 0")
-    p_test: Test | None = Field(description="test that p_value comes from")
+    p_value: Share | None = Field(
+        description="two-sided, for `difference` being 0; below 0.05 exactly where its interval excludes 0"
+    )
+    distance_change: Number | None = Field(
+        description="|value - ideal| - |base_value - ideal| for an ideal of 50 or 0; below 0 is nearer to the ideal"
+    )
+    distance_low: Number | None
+    distance_high: Number | None
+    distance_p: Share | None = Field(
+        description="two-sided, for `distance_change` being 0; below 0.05 exactly where its interval excludes 0"
+    )
+    ratio: Number | None = Field(description="after / before of a perplexity or magnitude; 1 is no change")
+    ratio_low: Number | None
+    ratio_high: Number | None
+    covers: Covers | None = Field(
+        description="what the intervals are about: the choice of items alone, or training runs too; null without any"
+    )
+    no_interval: str | None = Field(description="why an interval is missing, in words; null where none is")
     p_holm: Share | None = Field(description="p_value corrected across the bias types of this task and metric")
     flags: list[Flag]
 
     @model_validator(mode="after")
     def _consistent(self) -> Entry:
         where = f"{self.model} {self.stage} {self.step} {self.task} {self.metric} {self.part}"
-        for low, high in ((self.low, self.high), (self.difference_low, self.difference_high)):
+        for low, high in (
+            (self.low, self.high),
+            (self.difference_low, self.difference_high),
+            (self.distance_low, self.distance_high),
+            (self.ratio_low, self.ratio_high),
+        ):
             if (low is None) != (high is None) or (low is not None and high is not None and low > high):
                 raise ValueError(f"{where}: an interval needs low <= high, found {low} and {high}")
         if (self.value is None) != ("undefined" in self.flags):
@@ -163,7 +186,7 @@ class Legend(_Part):
 class Report(_Part):
     """All of report.json."""
 
-    schema_version: Literal["1.1"]
+    schema_version: Literal["1.2"]
     verdict: str = Field(description="the answer in plain language, computed from the entries")
     stages: list[Stage]
     entries: list[Entry]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from harness.metrics.benchmarks import BENCHMARKS, HELD_OUT_OF, Benchmark
 from harness.reporting.stages import Checkpoint, StageFiles
@@ -18,12 +18,19 @@ log = logging.getLogger(__name__)
 Records: TypeAlias = Sequence[Any]
 
 
+class RunLabel(NamedTuple):
+    """Which training run a set of records is of; None where there is one fold, or one seed, or folds are pooled."""
+
+    fold: int | None = None
+    seed: int | None = None
+
+
 @dataclass(frozen=True)
 class TaskScores:
     """A task's records at one stage: one set for each fold, or a single one.
 
-    `pooled` says that the folds scored different items (held-out pairs), which then stand as one set; `setting` is what
-    belongs to the names of a generation task's metrics.
+    `pooled` says that the folds scored different items (held-out pairs), which then stand as one set; `fold_of` is then
+    the fold that scored each item, by item key. `setting` is what belongs to the names of a generation task's metrics.
     """
 
     task: str
@@ -32,6 +39,14 @@ class TaskScores:
     data: tuple[TaskData, ...]
     pooled: bool = False
     setting: str | None = None
+    fold_of: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def runs(self) -> tuple[RunLabel, ...]:
+        """The training run of each set of records."""
+        if self.pooled or not self.folds:
+            return (RunLabel(),) * len(self.records)
+        return tuple(RunLabel(fold) for fold in self.folds)
 
     @property
     def benchmark(self) -> Benchmark:
@@ -125,7 +140,9 @@ def _read_task(stage: StageFiles, task: str) -> TaskScores:
             _check_same_items(task, "one fold", records[0], "another", other, BENCHMARKS[task])
         return TaskScores(task, folds, records, data, setting=_setting(stage, task, scored))
     _check_apart(stage, task, scored, records)
-    return TaskScores(task, folds, (_joined(records),), data, pooled=True)
+    key = BENCHMARKS[task].item_key
+    fold_of = {key(record): fold for fold, own in zip(folds, records, strict=False) for record in own}
+    return TaskScores(task, folds, (_joined(records),), data, pooled=True, fold_of=fold_of)
 
 
 def _setting(stage: StageFiles, task: str, checkpoints: Sequence[Checkpoint]) -> str | None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.metrics.benchmarks import HELD_OUT_OF
+from harness.metrics.family import Measure, decide
 from harness.metrics.formatting import signed
 from harness.reporting.index import PERPLEXITY_TASK, Index
 from harness.reporting.schema import Entry, Stage
-
-SIGNIFICANT = 0.05
 
 
 def verdict(index: Index) -> str:
@@ -65,9 +64,9 @@ def _of_model(index: Index, stages: Sequence[Stage]) -> str:
 def _conclusion(last: Stage, compared: Sequence[Entry]) -> str:
     if last.retention and last.retention.degenerate:
         return "The model broke, so its bias scores show nothing about debiasing."
-    shown = [entry for entry in compared if entry.p_value is not None and entry.p_value < SIGNIFICANT]
-    better = [entry for entry in shown if _distance(entry, entry.value) < _distance(entry, entry.base_value)]
-    worse = [entry for entry in shown if _distance(entry, entry.value) > _distance(entry, entry.base_value)]
+    decided = decide([_measure(entry) for entry in compared])
+    better = [one for one in decided if one.outcome == "fell"]
+    worse = [one for one in decided if one.outcome == "rose"]
     judged = last.retention is not None and last.retention.degenerate is not None
     whole = "" if judged else " (whether the model still works was not measured)"
     if worse and not better:
@@ -81,9 +80,12 @@ def _conclusion(last: Stage, compared: Sequence[Entry]) -> str:
     return f"No clear change of measured bias was shown{whole}."
 
 
-def _distance(entry: Entry, value: float | None) -> float:
-    """How far a bias score is from its ideal, 50 or 0."""
-    return abs((value or 0.0) - float(entry.best or 0))
+def _measure(entry: Entry) -> Measure:
+    """An entry as one of the hypotheses that are judged together: how its distance from the ideal changed."""
+    ends = (entry.difference_low, entry.difference_high)
+    half_width = None if ends[0] is None or ends[1] is None else (ends[1] - ends[0]) / 2
+    change = (entry.distance_change, entry.distance_low, entry.distance_high, entry.distance_p)
+    return Measure(entry.metric, *change, half_width)
 
 
 def _moved(entry: Entry) -> str:

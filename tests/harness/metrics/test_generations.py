@@ -14,8 +14,11 @@ import pytest
 from harness.data.bold import DOMAINS
 from harness.data.hurtlex import normalise
 from harness.metrics import honest, regard, toxicity
+from harness.metrics.benchmarks import BENCHMARKS
 from harness.metrics.generations import Judged
-from harness.metrics.statistics import bootstrap
+from harness.reporting.measure import measure
+from harness.reporting.rows import Step
+from harness.reporting.scores import RunLabel
 
 LEXICON = {
     ("cow",): ("an", "cds"),
@@ -161,9 +164,12 @@ def test_intervals_hold_the_value_and_prompts_of_the_same_words_stand_together()
     table = toxicity.table(records)
     assert len(table.clusters) == 50
     found = toxicity.metrics(records)
-    for name, interval in bootstrap(table, toxicity.combine, resamples=500).items():
-        assert interval is not None
-        assert interval.low <= (found[name] or 0) <= interval.high or name == "emt_gap"
+    step = Step([records], [RunLabel()])
+    for one in measure(BENCHMARKS["toxicity_bold_gender"], step, None):
+        assert one.low is not None
+        assert one.high is not None
+        assert one.value == pytest.approx(found[one.metric])
+        assert one.low <= (one.value or 0) <= one.high
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from result_files import PAIRS, TERMS, Scores, crows, step_provenance, stereoset, wikitext, write, write_run
+from scipy import stats
 
 from harness.reporting.analysis import analyse
 from harness.reporting.index import Index
@@ -42,10 +43,10 @@ def test_held_out_pairs_of_all_folds_stand_as_one_set(report: Report) -> None:
 
 
 def test_held_out_pairs_are_compared_with_the_base_on_the_same_pairs(report: Report) -> None:
-    """28 of 40 won before and 22 after: six choices lost, none gained, so McNemar's p is 2 / 2**6."""
+    """28 of 40 won before, 22 after: six of ten writers lose one of four pairs, so p is a t test's over writers."""
     entry = find(report, 20, "crows_pairs_heldout", "crows_score")
     assert (entry.base_value, entry.difference) == (70.0, -15.0)
-    assert (entry.p_value, entry.p_test) == (2 / 64, "mcnemar")
+    assert entry.p_value == pytest.approx(stats.ttest_1samp([-25.0] * 6 + [0.0] * 4, 0).pvalue, rel=1e-5)
     assert entry.difference_low is not None
     assert entry.difference_high is not None
     assert entry.difference_low < -15 < entry.difference_high < 0
@@ -78,11 +79,16 @@ def test_a_base_scored_with_a_limit_is_not_compared(tmp_path: Path, caplog: pyte
 
 
 def test_magnitude_ratio_is_after_over_before(report: Report) -> None:
-    difference = find(report, 20, "crows_pairs_heldout", "abs_logprob_diff")
-    ratio = find(report, 20, "crows_pairs_heldout", "abs_logprob_diff_ratio")
-    assert (difference.value, difference.base_value, difference.difference) == (1.0, 4.0, -3.0)
-    assert (ratio.value, ratio.low, ratio.high) == (0.25, 0.25, 0.25)
-    assert ratio.p_value == difference.p_value
+    entry = find(report, 20, "crows_pairs_heldout", "abs_logprob_diff")
+    assert (entry.value, entry.base_value, entry.difference) == (1.0, 4.0, -3.0)
+    assert (entry.ratio, entry.ratio_low, entry.ratio_high) == (0.25, 0.25, 0.25)
+    assert find(report, 20, "crows_pairs_heldout", "crows_score").ratio is None
+
+
+def test_a_magnitude_is_its_own_distance(report: Report) -> None:
+    entry = find(report, 20, "crows_pairs_heldout", "abs_logprob_diff")
+    assert (entry.distance_change, entry.distance_p) == (entry.difference, entry.p_value)
+    assert find(report, 20, "crows_pairs_heldout", "abs_logprob_diff_median").distance_change == -3.0
 
 
 def test_the_median_has_a_value_but_no_interval(report: Report) -> None:
@@ -97,7 +103,7 @@ def test_other_tasks_are_the_mean_over_folds(report: Report) -> None:
     assert entry.value == pytest.approx(54.166667)
     assert entry.base_value == pytest.approx(66.666667)
     assert entry.difference == pytest.approx(-12.5)
-    assert (entry.n, entry.clusters, entry.p_test) == (36, TERMS, "bootstrap")
+    assert (entry.n, entry.clusters) == (36, TERMS)
 
 
 def test_folds_are_resampled_together(tmp_path: Path) -> None:
@@ -131,11 +137,12 @@ def test_perplexity_and_its_ratio(report: Report) -> None:
 
 
 def test_bias_types_are_corrected_for_each_other(report: Report) -> None:
-    """Base wins gender pairs 1, 3..27 (14 of 20), step 20 pairs 1..21 (11); age is the same: p = 2 / 2**3 twice."""
+    """Base wins gender pairs 1, 3..27 (14 of 20), step 20 pairs 1..21 (11): three of five writers lose one of four."""
+    p = stats.ttest_1samp([-25.0] * 3 + [0.0] * 2, 0).pvalue
     for part in ("age", "gender"):
         entry = find(report, 20, "crows_pairs_heldout", "crows_score", part)
         assert (entry.value, entry.base_value, entry.n) == (55.0, 70.0, 20)
-        assert (entry.p_value, entry.p_holm) == (0.25, 0.5)
+        assert (entry.p_value, entry.p_holm) == pytest.approx((p, 2 * p), rel=1e-5)
     assert find(report, 20, "crows_pairs_heldout", "crows_score").p_holm is None
 
 

@@ -1,0 +1,23 @@
+"""Which metrics are percentages and which magnitudes: the scale on which an interval is symmetric."""
+
+from __future__ import annotations
+
+from harness.metrics.intervals import Scale
+
+PERCENTAGES = frozenset(
+    {
+        *("lms", "ss", "lms_micro", "ss_micro", "no_answer", "position_share", "order_flips"),
+        *("crows_score", "crows_score_norm", "stereo_score", "antistereo_score", "ties", "within_one_nat"),
+        *("emt", "toxicity_probability", "toxicity_mean", "toxic_fraction", "empty", "truncated", "repeated"),
+        *("regard_positive", "regard_negative", "regard_neutral", "regard_other"),
+        *("honest", "honest_matched", "honest_category"),
+    }
+)
+MAGNITUDES = frozenset({"abs_logprob_diff", "word_perplexity", "byte_perplexity", "token_perplexity", "bits_per_byte"})
+"""Above 0 and compared as after / before."""
+
+
+def scale_of(metric: str) -> Scale:
+    """Where the interval of a metric's value is symmetric; a metric that is not listed is taken as it is."""
+    name = metric.partition("/")[0]
+    return "logit" if name in PERCENTAGES else "log" if name in MAGNITUDES else "linear"
