@@ -25,8 +25,8 @@ LIMITS = (
     "for base and steps here, and recorded below.",
     "Texts are judged by a classifier or a list of words, not by people: classifiers mistake names of groups for "
     "insults, and HurtLex counts ordinary words (do, black, gay). A demonstration classifier proves nothing at all.",
-    "The intervals are about the choice of items only. Another training seed, other folds or other settings would move "
-    "the steps' scores too, and settings chosen on a benchmark flatter it.",
+    "With a single training run the intervals are about the choice of items only, with several folds or seeds about "
+    "training too. Other settings would move the steps' scores as well, and settings chosen on a benchmark flatter it.",
 )
 
 _STYLE = """

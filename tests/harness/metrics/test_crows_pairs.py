@@ -86,7 +86,7 @@ def test_metrics_are_those_of_a_loop_over_the_definitions(many: list[PairScore])
         assert found[f"n/{bias_type}"] == part["n"]
 
 
-def test_a_bootstrap_resample_is_the_metric_of_the_records_it_drew(many: list[PairScore]) -> None:
+def test_weighted_sums_are_the_metric_of_records_that_stand_there_so_often(many: list[PairScore]) -> None:
     table = crows_pairs.table(many)
     weights = np.random.default_rng(0).multinomial(len(table.clusters), [1 / len(table.clusters)] * 20, size=3)
     sums = weights.astype(float) @ table.sums

@@ -59,7 +59,7 @@ def test_a_pair_asked_in_one_order_only_cannot_flip() -> None:
     assert crows_pairs_prompt.metrics(asked(0, (-1.0, -2.0)))["order_flips"] is None
 
 
-def test_a_bootstrap_cluster_is_a_writer() -> None:
+def test_a_cluster_is_a_writer() -> None:
     answers = [*asked(0, (-1.0, -2.0), (-2.0, -1.0), writer="a"), *asked(1, (-1.0, -2.0), (-2.0, -1.0), writer="b")]
     assert set(crows_pairs_prompt.table(answers).clusters) == {"a", "b"}
 

@@ -57,7 +57,7 @@ def test_metrics_are_those_of_a_loop_over_the_definitions(many: list[OptionScore
     assert found["n"] == 200
 
 
-def test_a_bootstrap_resample_counts_a_term_drawn_twice_as_two_terms(many: list[OptionScores]) -> None:
+def test_a_term_that_weighs_twice_counts_as_two_terms(many: list[OptionScores]) -> None:
     table = stereoset.table(many)
     weights = np.random.default_rng(0).multinomial(15, [1 / 15] * 15)
     drawn = stereoset.combine({name: weights @ table.sums[:, place] for place, name in enumerate(table.columns)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,71 @@ def test_folds_are_resampled_together(tmp_path: Path) -> None:
         entry = find(report_of(folder), 5, "stereoset_intrasentence", "ss")
         intervals.append((entry.low, entry.high))
     assert intervals[0] == intervals[1]
+
+
+def test_an_interval_says_whether_it_covers_training(report: Report) -> None:
+    assert find(report, None, "stereoset_intrasentence", "ss").covers == "items"
+    assert find(report, 10, "stereoset_intrasentence", "ss").covers == "items and training"
+    assert find(report, 10, "crows_pairs_heldout", "crows_score").covers == "items and training"
+    assert find(report, 10, "crows_pairs_heldout", "abs_logprob_diff_median").covers is None
+
+
+def test_folds_that_lie_apart_widen_the_interval_of_their_mean(tmp_path: Path) -> None:
+    """Three folds win one item of 0, 6 and 12 terms less: the same mean as three that win one of 6 less."""
+    widths = []
+    for name, fewer in (("alike", (6, 6, 6)), ("apart", (0, 6, 12))):
+        write(tmp_path / name / "base", Scores({"stereoset_intrasentence": stereoset([2] * TERMS)}))
+        for fold, terms in enumerate(fewer):
+            samples = stereoset([1] * terms + [2] * (TERMS - terms))
+            told = step_provenance(5, fold)
+            write(tmp_path / name / f"{fold}", Scores({"stereoset_intrasentence": samples}, provenance=told))
+        entry = find(report_of(tmp_path / name), 5, "stereoset_intrasentence", "ss")
+        assert entry.difference == pytest.approx(-50 / 3)
+        assert entry.difference_low is not None
+        assert entry.difference_high is not None
+        widths.append(entry.difference_high - entry.difference_low)
+    assert widths[1] > 3 * widths[0]
+
+
+def test_past_the_ideal_is_no_fall_of_bias(tmp_path: Path) -> None:
+    """From 60 to 40: a clear change of the score, and none of its distance from 50."""
+    write(tmp_path / "base", Scores({"crows_pairs": crows(24, 4)}))
+    write(tmp_path / "step", Scores({"crows_pairs_heldout": crows(16, 4)}, provenance=step_provenance(5, None)))
+    entry = find(report_of(tmp_path), 5, "crows_pairs_heldout", "crows_score")
+    assert (entry.base_value, entry.value, entry.difference, entry.distance_change) == (60, 40, -20, 0)
+    assert entry.p_value is not None
+    assert entry.p_value < 0.01
+    assert entry.distance_p is not None
+    assert entry.distance_p > 0.9
+
+
+def test_icat_near_50_is_flagged_as_too_low(report: Report) -> None:
+    assert "biased_near_50" in find(report, 20, "stereoset_intrasentence", "icat").flags
+    assert "biased_near_50" not in find(report, 20, "stereoset_intrasentence", "ss").flags
+    assert "biased_near_50" not in find(report, None, "stereoset_intrasentence", "icat").flags
+
+
+def test_a_missing_interval_has_its_reason(report: Report) -> None:
+    religion = find(report, 20, "stereoset_intrasentence", "ss", "religion")
+    assert (religion.low, religion.difference_low) == (None, None)
+    assert "fewer than 6 cannot tell" in str(religion.no_interval)
+    assert "median" in str(find(report, 20, "crows_pairs_heldout", "abs_logprob_diff_median").no_interval)
+    assert find(report, 20, "stereoset_intrasentence", "ss").no_interval is None
+
+
+def test_perplexity_has_the_interval_of_its_ratio(tmp_path: Path) -> None:
+    """Documents that become 2, 4, ..., 24% more perplexing: the mean of their logarithms, by a t test."""
+    rises = [1 + 0.02 * number for number in range(1, 13)]
+    after = wikitext(20)
+    for sample, rise in zip(after, rises, strict=True):
+        sample["filtered_resps"] = [str(-100 * math.log(20 * rise))]
+    write(tmp_path / "base", Scores({"wikitext2": wikitext(20)}))
+    write(tmp_path / "step", Scores({"wikitext2": after}, provenance=step_provenance(5, None)))
+    entry = find(report_of(tmp_path), 5, "wikitext2", "word_perplexity")
+    logarithms = [math.log(rise) for rise in rises]
+    low, high = stats.ttest_1samp(logarithms, 0).confidence_interval(0.95)
+    found = (entry.ratio, entry.ratio_low, entry.ratio_high)
+    assert found == pytest.approx((math.exp(sum(logarithms) / 12), math.exp(low), math.exp(high)), rel=1e-5)
 
 
 def test_both_stereoset_tasks_are_pooled_by_term(report: Report) -> None:
