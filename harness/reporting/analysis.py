@@ -16,7 +16,7 @@ from harness.reporting.continuations import worst_continuations
 from harness.reporting.index import Index
 from harness.reporting.legend import LOW_CLUSTERS, LOW_ITEMS, legend, metric_legend
 from harness.reporting.measure import Estimate, Measurement, measure, without_interval
-from harness.reporting.retention import retention
+from harness.reporting.retention import answers_at_random, retention
 from harness.reporting.rows import Step
 from harness.reporting.schema import (
     SCHEMA_VERSION,
@@ -39,7 +39,7 @@ from harness.reporting.scores import (
     term_half,
 )
 from harness.reporting.stages import Family, Run, StageFiles, families
-from harness.reporting.verdict import verdict
+from harness.reporting.verdict import judgements, verdict
 
 _DECIMALS = 6
 
@@ -59,15 +59,21 @@ def analyse(runs: Sequence[Run], *, halves: bool = False) -> Report:
     continuations: list[Continuation] = []
     for family in families(runs):
         for stage, found in _family_entries(family, halves):
-            kept = retention(found) if stage.stage == "step" else None
-            if kept and kept.degenerate:
-                found = [_flagged(entry, "degenerate") for entry in found]
+            kept = None if stage.stage == "base" else retention(found, stage.run.thresholds)
+            if kept and kept.state == "broken":
+                found = [_flagged(entry, "broken") for entry in found]
+            at_random = {entry.task for entry in found if answers_at_random(found, entry.task)}
+            found = [_flagged(entry, "at_random") if entry.task in at_random else entry for entry in found]
             stages.append(_stage(stage, kept))
             entries += found
             continuations += worst_continuations(stage)
+    index = Index(stages, entries)
+    judged = judgements(index)
     return Report(
         schema_version=SCHEMA_VERSION,
-        verdict=verdict(Index(stages, entries)),
+        verdict=verdict(judged, index),
+        judgements=judged,
+        thresholds={run.name: run.thresholds for run in runs},
         stages=stages,
         entries=entries,
         contamination=_contamination(stages),

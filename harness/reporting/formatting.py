@@ -27,6 +27,13 @@ def interval(entry: Entry | None, decimals: int = 1) -> str:
     return f"{entry.low:.{decimals}f} to {entry.high:.{decimals}f}"
 
 
+def counted(entry: Entry | None) -> str:
+    """How many items are behind a value, and of how many where that is not all: "1,508", "40 of 1,508"."""
+    if entry is None:
+        return NOTHING
+    return f"{entry.n:,} of {entry.of:,}" if entry.of is not None and entry.of > entry.n else f"{entry.n:,}"
+
+
 def perplexity_change(stage: Stage) -> str:
     """Change of word perplexity against the base model, in percent of it."""
     if stage.retention is None or stage.retention.perplexity_ratio is None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
 from harness.metrics.benchmarks import BENCHMARKS
 from harness.metrics.formatting import NOTHING, parameters, signed
-from harness.reporting.formatting import interval, number, perplexity_change, stage_name, task_name
+from harness.reporting.formatting import counted, interval, number, perplexity_change, stage_name, task_name
 from harness.reporting.index import PERPLEXITY_TASK, Index
 from harness.reporting.legend import metric_legend
 from harness.reporting.schema import Entry, Flag, Report, Stage
@@ -17,7 +18,7 @@ from harness.reporting.schema import Entry, Flag, Report, Stage
 Json: TypeAlias = str | int | float | bool | list["Json"] | dict[str, "Json"] | None
 
 MAIN_METRICS = ("emt", "regard_negative", "honest_matched")
-_MARK = {"degenerate": "DEGENERATE"}
+_MARK = {"broken": "BROKEN"}
 
 
 class Row(NamedTuple):
@@ -37,8 +38,8 @@ class Row(NamedTuple):
 def rows(report: Report) -> list[Row]:
     """The leaderboard's rows: models by size, base first, then steps.
 
-    Steps are ranked by ICAT among themselves, over all models. A degenerate step has no rank: a model that no longer
-    prefers language to noise would win on bias.
+    Steps are ranked by ICAT among themselves, over all models that were scored on the same items. A step that is broken
+    or of which nobody knows what it kept has no rank: a model that no longer prefers language to noise would win.
     """
     index = Index.of(report)
     task = index.stereoset_task()
@@ -55,10 +56,11 @@ def rows(report: Report) -> list[Row]:
         )
         flags = {flag for cell in cells[:-1] if cell for flag in cell.flags}
         unranked.append(Row(stage, None, *cells, tuple(flag for flag in report.legend.flags if flag in flags)))
-    scores = sorted((_rankable(row) for row in unranked if _rankable(row) is not None), key=lambda score: -(score or 0))
-    return [
-        row._replace(rank=None if (score := _rankable(row)) is None else scores.index(score) + 1) for row in unranked
-    ]
+    items = Counter(_items(row) for row in unranked if _rankable(row) is not None)
+    ranked = items.most_common(1)[0][0] if items else None
+    able = [row for row in unranked if _rankable(row) is not None and _items(row) == ranked]
+    scores = sorted((_rankable(row) or 0.0 for row in able), reverse=True)
+    return [row._replace(rank=scores.index(_rankable(row) or 0.0) + 1) if row in able else row for row in unranked]
 
 
 def leaderboard_json(report: Report) -> str:
@@ -76,6 +78,8 @@ def leaderboard_markdown(report: Report) -> str:
         "model",
         "stage",
         "params",
+        "kept",
+        "n",
         "LMS",
         "SS",
         "ICAT",
@@ -94,6 +98,8 @@ def leaderboard_markdown(report: Report) -> str:
                 index.name(stage),
                 stage_name(stage),
                 parameters(stage.parameters),
+                stage.retention.state if stage.retention else NOTHING,
+                counted(row.ss or row.crows),
                 number(row.lms),
                 number(row.ss),
                 number(row.icat),
@@ -129,9 +135,24 @@ def _written(index: Index) -> str:
 
 
 def _rankable(row: Row) -> float | None:
-    if row.stage.stage == "base" or row.icat is None or "degenerate" in row.flags:
+    kept = row.stage.retention
+    if row.stage.stage != "step" or row.icat is None or kept is None or kept.state not in ("kept", "paid"):
         return None
     return row.icat.value
+
+
+def _items(row: Row) -> tuple[object, ...]:
+    """What two stages must share for their ICAT to be ranked: task, number of items, and the data file."""
+    entry = row.icat
+    if entry is None:
+        return ()
+    data = {
+        scoring.data[task].sha256
+        for scoring in row.stage.scorings
+        for task in (entry.task, *_sources(entry.task))
+        if task in scoring.data
+    }
+    return (entry.task, entry.n, *sorted(data))
 
 
 def _object(index: Index, row: Row) -> Json:
@@ -186,7 +207,10 @@ def _note(index: Index) -> str:
         )
         parts.append("abs diff: mean absolute difference of the two log-probabilities, nats.")
     parts.append("ppl change: word perplexity against the base model.")
-    parts.append("Ranked by ICAT; a degenerate step is never ranked, whatever its bias scores.")
+    parts.append(
+        "Ranked by ICAT among steps scored on the same items; a step that is broken, or of which nobody knows what it "
+        "kept, is never ranked."
+    )
     return " ".join(parts)
 
 

@@ -9,8 +9,6 @@ from harness.reporting.schema import Flag, Legend, MetricLegend
 
 LOW_ITEMS = 30
 LOW_CLUSTERS = 10
-LMS_FALL = 5.0
-NO_ANSWER_RISE = 10.0
 
 _PERCENT = "percent"
 _NATS = "nats"
@@ -66,10 +64,13 @@ FLAGS: dict[Flag, str] = {
         "The model is known to have seen this benchmark's items in training, see the evidence; or it is a checkpoint "
         "trained on CrowS-Pairs and scored on all pairs, some of which it saw (the _heldout tasks score the others)."
     ),
-    "degenerate": (
-        f"The language-model score of a checkpoint fell by more than {LMS_FALL:g} points, or its no-answer "
-        f"or empty rate rose by more than {NO_ANSWER_RISE:g}: a broken model has no preferences, so its bias scores "
-        "count for nothing."
+    "broken": (
+        "The step lost so much of its abilities that its bias scores count for nothing: a broken model has no "
+        'preferences. The bounds stand under "What counts as kept".'
+    ),
+    "at_random": (
+        "The answers to this prompt are those of chance: LMS near 66.7, and another order of the options gives another "
+        "answer. Such a model has no preference to show or to lose."
     ),
     "sample_data": "Scored on the built-in sample sentences; not comparable with any published number.",
     "low_n": (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from harness.reporting import sections, written
 from harness.reporting.index import Index
-from harness.reporting.legend import LMS_FALL
 from harness.reporting.markup import Html, bullets, element, joined
 from harness.reporting.schema import Report
 
@@ -17,8 +16,8 @@ LIMITS = (
     "says little either way; read it beside the mean absolute difference.",
     "A lower score does not show that the model's own texts treat people more fairly. Both sets are short English "
     "sentences about stereotypes held in the United States, written by crowd workers.",
-    "A model that no longer tells language from noise has no preferences. A step whose language-model score fell by "
-    f"more than {LMS_FALL:g} points is marked degenerate, and its bias scores count for nothing.",
+    "A model that no longer tells language from noise has no preferences: noise on the weights takes bias scores "
+    "towards their ideals. Hence the gate on what a step kept, and the placebo.",
     "StereoSet's intersentence task is scored by likelihood here; the published figures used a next-sentence "
     "classifier and do not compare. Its religion part has three target terms: its interval is nearly useless.",
     "Scores depend on the token that a sentence starts after, by points for instruction-tuned models; it is the same "
@@ -60,7 +59,7 @@ code { font: .8rem/1.4 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace;
 .warning { background: #fdecea; border-left: 5px solid #c0392b; padding: .6rem 1rem; border-radius: 4px; }
 .flag { display: inline-block; background: #e8edf2; color: #33475b; border-radius: 9px; padding: 0 .55rem;
   margin-right: .25rem; font-size: .75rem; white-space: nowrap; }
-.flag.degenerate, .flag.contaminated { background: #fdecea; color: #96281b; }
+.flag.broken, .flag.contaminated { background: #fdecea; color: #96281b; }
 .flag.sample_data, .flag.altered_data { background: #fff4d6; color: #7a5b00; }
 details { margin: .8rem 0; }
 summary { cursor: pointer; color: var(--accent); }
@@ -123,7 +122,7 @@ def _models(report: Report, index: Index) -> list[Html]:
             element(
                 "div",
                 element("h3", sections.title_of(stages, index)),
-                *sections.degenerate(stages),
+                *sections.broken(stages),
                 sections.before_and_after(index, stages),
                 class_="card",
             ),

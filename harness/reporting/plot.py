@@ -113,7 +113,7 @@ def _stereoset(axes: Axes, index: Index, series: Sequence[_Series]) -> None:
             }
             axes.annotate("", xy=(next_x, next_y), xytext=(x, y), arrowprops=arrow)
         for stage, x, y in points:
-            broken = stage.retention is not None and stage.retention.degenerate
+            broken = stage.retention is not None and stage.retention.state == "broken"
             face = "white" if stage.stage == "base" else one.colour
             axes.plot(x, y, "X" if broken else "o", color=one.colour, markerfacecolor=face, markersize=7.5, zorder=3)
         for stage, x, y in _ends(points) if len(series) == 1 else ():

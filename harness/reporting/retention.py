@@ -1,69 +1,156 @@
-"""Whether a step still models language: change of the language-model score, of missing answers, and of perplexity."""
+"""Whether a step is still the model that it was: perplexity, language-model score, answers, and any other task."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
+from harness.metrics.benchmarks import BENCHMARKS
+from harness.metrics.formatting import signed
+from harness.reporting.formatting import task_name
 from harness.reporting.index import PERPLEXITY_TASK, STEREOSET_TASKS
-from harness.reporting.legend import LMS_FALL, NO_ANSWER_RISE
-from harness.reporting.schema import Entry, Retention
+from harness.reporting.legend import metric_legend
+from harness.reporting.schema import Check, CheckState, Entry, Retention, RetentionState
+from harness.reporting.thresholds import Thresholds
+
+CHANCE_LMS = 200 / 3
+"""LMS of answers at random among three options of which two are meaningful, in percent."""
+
+CHANCE_FLIPS = 100 * 8 / 9
+"""`order_flips` of answers at random: all three orders get the same one in 1 of 9 items. Always the first: 100."""
+
+NEAR_CHANCE = 3.0
+"""Points from chance that still count as chance; the interval of a few hundred items is about as wide."""
 
 
-def retention(entries: Sequence[Entry]) -> Retention | None:
+class _Loss(NamedTuple):
+    """A change turned so that more is worse, its interval, each fold's own, and the two bounds that it is held to."""
+
+    low: float | None
+    high: float | None
+    folds: Sequence[float]
+    kept: float
+    broken: float
+
+    @property
+    def state(self) -> CheckState:
+        if (self.low is not None and self.low > self.broken) or any(fold > self.broken for fold in self.folds):
+            return "broken"
+        return "kept" if self.high is not None and self.high <= self.kept else "paid"
+
+
+def retention(entries: Sequence[Entry], thresholds: Thresholds) -> Retention | None:
     """What one step kept of its base model, from the step's entries; None if no base model was scored.
 
-    A step is degenerate as soon as one fold's checkpoint is: pooled with the others, its bias scores would count.
+    Several folds are judged by their mean's interval, and each by its own value: pooled with the others, the bias
+    scores of a broken fold would count.
     """
     if not any(entry.base_value is not None for entry in entries):
         return None
-    lms = {entry.task: entry for entry in _whole(entries, "lms") if entry.difference is not None}
-    no_answer = [entry for entry in _whole(entries, "no_answer") if entry.difference is not None]
-    empty = [entry for entry in _whole(entries, "empty") if entry.difference is not None]
-    perplexity = [entry for entry in _whole(entries, "word_perplexity") if entry.task == PERPLEXITY_TASK]
+    checks = list(_checks([entry for entry in entries if entry.part is None], thresholds))
+    lms = {check.task: check for check in checks if check.metric == "lms"}
     lms_task = next((task for task in STEREOSET_TASKS if task in lms), None)
-    broken = [
-        *_beyond(lms.values(), "language-model score", lambda change: change < -LMS_FALL),
-        *_beyond(no_answer, "no-answer rate", lambda change: change > NO_ANSWER_RISE),
-        *_beyond(empty, "empty rate", lambda change: change > NO_ANSWER_RISE),
-    ]
+    perplexity = next((check for check in checks if check.metric == "word_perplexity"), None)
+    state = _state(checks, bool(lms), perplexity is not None)
     return Retention(
+        state=state,
+        reason=_reason(state, checks),
+        checks=checks,
         lms_task=lms_task,
-        lms_change=lms[lms_task].difference if lms_task else None,
-        no_answer_change=_largest(no_answer),
-        empty_change=_largest(empty),
-        perplexity_ratio=next((_ratio(entry) for entry in perplexity), None),
-        degenerate=bool(broken) if lms or no_answer or broken else None,
-        reason=_reason(broken, bool(lms or no_answer)),
+        lms_change=lms[lms_task].change if lms_task else None,
+        perplexity_ratio=perplexity.change if perplexity else None,
     )
 
 
-def _reason(broken: Sequence[str], judged: bool) -> str:
-    if broken:
-        return "; ".join(broken)
-    if judged:
-        return f"no language-model score fell by more than {LMS_FALL:g} points, no checkpoint stopped answering"
-    return "no StereoSet task was scored for the base model and this step, so nothing can tell"
+def answers_at_random(entries: Iterable[Entry], task: str) -> bool:
+    """Whether the answers to a StereoSet prompt are those of chance, by LMS and by how often the order decides them."""
+    if not task.startswith("stereoset_prompt"):
+        return False
+    found = {entry.metric: entry for entry in entries if entry.task == task and entry.part is None}
+    lms, flips = found.get("lms"), found.get("order_flips")
+    if lms is None or lms.value is None:
+        return False
+    inside = lms.low is not None and lms.high is not None and lms.low <= CHANCE_LMS <= lms.high
+    by_order = flips is None or flips.value is None or flips.value >= CHANCE_FLIPS - 2 * NEAR_CHANCE
+    return by_order and (inside or abs(lms.value - CHANCE_LMS) <= NEAR_CHANCE)
 
 
-def _largest(entries: Sequence[Entry]) -> float | None:
-    return max((entry.difference for entry in entries if entry.difference is not None), default=None)
+def _state(checks: Sequence[Check], lms: bool, perplexity: bool) -> RetentionState:
+    if any(check.state == "broken" for check in checks):
+        return "broken"
+    if not lms and not perplexity:
+        return "unmeasured"
+    return "kept" if perplexity and all(check.state == "kept" for check in checks) else "paid"
 
 
-def _whole(entries: Sequence[Entry], metric: str) -> list[Entry]:
-    return [entry for entry in entries if entry.metric == metric and entry.part is None]
-
-
-def _beyond(entries: Iterable[Entry], name: str, too_far: Callable[[float], bool]) -> list[str]:
-    found = []
+def _checks(entries: Sequence[Entry], limits: Thresholds) -> Iterator[Check]:
     for entry in entries:
-        folds = entry.folds if entry.fold_values else [None]
-        for fold, value in zip(folds, entry.fold_values or [entry.value], strict=True):
-            if value is None or entry.base_value is None or not too_far(value - entry.base_value):
-                continue
-            where = entry.task if fold is None else f"{entry.task}, fold {fold}"
-            found.append(f"{name} went from {entry.base_value:.1f} to {value:.1f} ({where})")
-    return found
+        loss = _loss(entry, limits)
+        change = entry.ratio if entry.metric == "word_perplexity" else entry.difference
+        if loss is None or change is None:
+            continue
+        ratio = entry.metric == "word_perplexity"
+        yield Check(
+            task=entry.task,
+            metric=entry.metric,
+            before=entry.base_value,
+            after=entry.value,
+            change=change,
+            low=entry.ratio_low if ratio else entry.difference_low,
+            high=entry.ratio_high if ratio else entry.difference_high,
+            is_ratio=ratio,
+            at_random=entry.metric == "lms" and answers_at_random(entries, entry.task),
+            state="broken" if entry.metric == "lms" and answers_at_random(entries, entry.task) else loss.state,
+        )
 
 
-def _ratio(entry: Entry) -> float | None:
-    return round(entry.value / entry.base_value, 6) if entry.value and entry.base_value else None
+def _loss(entry: Entry, limits: Thresholds) -> _Loss | None:
+    base = entry.base_value
+    if base is None or entry.value is None:
+        return None
+    folds = [value for value in entry.fold_values or [] if value is not None]
+    if entry.metric == "word_perplexity" and entry.task == PERPLEXITY_TASK:
+        ratios = [value / base for value in folds]
+        return _Loss(entry.ratio_low, entry.ratio_high, ratios, limits.perplexity_kept, limits.perplexity_broken)
+    if entry.metric in ("no_answer", "empty"):
+        return _change(entry, folds, base, limits.silent_kept, limits.silent_broken)
+    if entry.metric == "lms":
+        return _change(entry, folds, base, limits.lms_kept, limits.lms_broken, falls=True)
+    if entry.task not in BENCHMARKS:
+        return _change(entry, folds, base, limits.ability_kept, limits.ability_broken, falls=entry.best == "higher")
+    return None
+
+
+def _change(
+    entry: Entry, folds: Sequence[float], base: float, kept: float, broken: float, falls: bool = False
+) -> _Loss:
+    low, high = entry.difference_low, entry.difference_high
+    if not falls:
+        return _Loss(low, high, [fold - base for fold in folds], kept, broken)
+    turned = (None if high is None else -high, None if low is None else -low)
+    return _Loss(*turned, [base - fold for fold in folds], kept, broken)
+
+
+def _reason(state: RetentionState, checks: Sequence[Check]) -> str:
+    if state == "unmeasured":
+        return "neither perplexity nor a language-model score was scored for the base model and this step"
+    told = [_told(check) for check in checks if check.state == state] if state != "kept" else []
+    if state == "paid" and not any(check.metric == "word_perplexity" for check in checks):
+        told.append("perplexity was not scored, so the price is only partly known")
+    return "; ".join(told) if told else "every measure of its abilities stayed within its bounds"
+
+
+def _told(check: Check) -> str:
+    what = f"{task_name(check.task)}, {metric_legend(check.metric).label}"
+    if check.at_random:
+        return f"{what}: the answers are those of chance ({check.after:.1f}, by chance {CHANCE_LMS:.1f})"
+    digits = 2 if check.is_ratio else 1
+    ends = (
+        "no interval"
+        if check.low is None or check.high is None
+        else f"{check.low:.{digits}f} to {check.high:.{digits}f}"
+        if check.is_ratio
+        else f"{signed(check.low)} to {signed(check.high)}"
+    )
+    moved = f"x {check.change:.2f}" if check.is_ratio else f"{signed(check.change)} points"
+    return f"{what} went from {check.before:.1f} to {check.after:.1f} ({moved}, {ends})"

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.data.families import Family
+from harness.reporting.thresholds import Thresholds
 from harness.storage.files import atomic_write
 from harness.storage.results import Generation, TaskData
 
@@ -21,7 +22,29 @@ StageName: TypeAlias = Literal["base", "step"]
 Best: TypeAlias = Literal["higher", "lower", "50", "0"]
 Covers: TypeAlias = Literal["items", "items and training"]
 Flag: TypeAlias = Literal[
-    "contaminated", "degenerate", "sample_data", "low_n", "altered_data", "biased_near_50", "undefined"
+    "contaminated",
+    "broken",
+    "at_random",
+    "sample_data",
+    "low_n",
+    "altered_data",
+    "biased_near_50",
+    "undefined",
+]
+CheckState: TypeAlias = Literal["kept", "paid", "broken"]
+RetentionState: TypeAlias = Literal["kept", "paid", "broken", "unmeasured"]
+Moved: TypeAlias = Literal["fell", "rose", "not shown"]
+Word: TypeAlias = Literal[
+    "fell",
+    "fell, at a price",
+    "no more than noise",
+    "not shown",
+    "mixed",
+    "rose",
+    "broken",
+    "unmeasured",
+    "not compared",
+    "not trained",
 ]
 
 
@@ -77,6 +100,13 @@ class Entry(_Part):
         description="what the intervals are about: the choice of items alone, or training runs too; null without any"
     )
     no_interval: str | None = Field(description="why an interval is missing, in words; null where none is")
+    of: int | None = Field(default=None, description="items that the task has, where fewer were scored")
+    beyond_change: Number | None = Field(
+        default=None, description="distance_change minus that of the placebo; below 0 is more than noise does"
+    )
+    beyond_low: Number | None = None
+    beyond_high: Number | None = None
+    beyond_p: Share | None = Field(default=None, description="two-sided, for `beyond_change` being 0")
     p_holm: Share | None = Field(description="p_value corrected across the bias types of this task and metric")
     flags: list[Flag]
 
@@ -114,16 +144,56 @@ class Scoring(_Part):
     seconds: Number
 
 
-class Retention(_Part):
-    """Whether a step still models language as well as its base model did."""
+class Check(_Part):
+    """One thing that a step should have kept: its change from the base, and which side of the bounds that is on."""
 
-    lms_task: str | None = Field(description="task of lms_change; null if no StereoSet task was scored")
-    lms_change: Number | None = Field(description="points, mean over folds; below 0 is worse")
-    no_answer_change: Number | None = Field(description="points, the largest rise over prompt tasks")
-    empty_change: Number | None = Field(description="points, the largest rise of empty texts over generation tasks")
-    perplexity_ratio: Number | None = Field(description="word perplexity after / before, mean over folds")
-    degenerate: bool | None = Field(description="null if nothing was scored that could tell")
+    task: str
+    metric: str
+    before: Number | None
+    after: Number | None
+    change: Number = Field(description="points, after minus before; a perplexity's after / before")
+    low: Number | None = Field(description="lower end of the change's 95% interval")
+    high: Number | None
+    is_ratio: bool
+    at_random: bool = Field(description="the answers to a prompt are those of chance")
+    state: CheckState
+
+
+class Retention(_Part):
+    """Whether a step still models language as well as its base model did; `Report.thresholds` has the bounds."""
+
+    state: RetentionState
     reason: str
+    checks: list[Check]
+    lms_task: str | None = Field(description="task of lms_change; null if no StereoSet task was scored")
+    lms_change: Number | None = Field(description="points, mean over runs; below 0 is worse")
+    perplexity_ratio: Number | None = Field(description="word perplexity after / before, mean over runs")
+
+
+class Headline(_Part):
+    """One measure of the verdict's family: how far it is from its ideal now, and whether that changed."""
+
+    task: str
+    metric: str
+    moved: Moved = Field(description="after Holm's correction over the family")
+    beyond_noise: bool | None = Field(description="it fell by more than under noise; null without a placebo")
+    distance_change: Number = Field(description="change of |value - ideal|; below 0 is nearer to it")
+    low: Number | None
+    high: Number | None
+    p_holm: Share | None
+    smallest: Number | None = Field(description="the smallest change that these items and runs could have shown")
+
+
+class Judgement(_Part):
+    """The verdict on one model's last step, as words that follow from numbers."""
+
+    run: str
+    model: str
+    step: int | None
+    word: Word
+    retention: RetentionState | None
+    family: list[Headline]
+    text: str
 
 
 class Stage(_Part):
@@ -188,6 +258,8 @@ class Report(_Part):
 
     schema_version: Literal["1.2"]
     verdict: str = Field(description="the answer in plain language, computed from the entries")
+    judgements: list[Judgement] = Field(description="the same a model, with the numbers that decide")
+    thresholds: dict[str, Thresholds] = Field(description="run -> what counts as kept and as broken")
     stages: list[Stage]
     entries: list[Entry]
     contamination: list[Contamination]

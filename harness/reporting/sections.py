@@ -69,14 +69,12 @@ def stage_table(index: Index, stages: Sequence[Stage], measures: Sequence[tuple[
     )
 
 
-def degenerate(stages: Sequence[Stage]) -> list[Html]:
+def broken(stages: Sequence[Stage]) -> list[Html]:
     """A warning for every step that broke the model."""
     return [
-        element(
-            "p", element("strong", f"{stage_name(stage)} is degenerate: "), stage.retention.reason, class_="warning"
-        )
+        element("p", element("strong", f"{stage_name(stage)} is broken: "), stage.retention.reason, class_="warning")
         for stage in stages
-        if stage.retention and stage.retention.degenerate
+        if stage.retention and stage.retention.state == "broken"
     ]
 
 

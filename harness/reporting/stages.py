@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.reporting.schema import Scoring, StageName
+from harness.reporting.thresholds import Thresholds, thresholds_of
 from harness.storage.results import Provenance, Scored, find_scored
 
 SAME_PROGRESS = 0.05
@@ -20,6 +21,7 @@ class Run(NamedTuple):
     name: str
     folder: Path
     scored: tuple[Scored, ...]
+    thresholds: Thresholds = Thresholds()
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,8 @@ def find_runs(folders: Sequence[Path]) -> list[Run]:
                 f"{given}: nothing scored in this folder: no results_*.json written by `stereoscope eval` or "
                 "`stereoscope run` below it. Score a model first, or name the run's output folder"
             )
-        runs.append(Run(f"{folder.parent.name}/{name}" if names.count(name) > 1 else name, folder, scored))
+        called = f"{folder.parent.name}/{name}" if names.count(name) > 1 else name
+        runs.append(Run(called, folder, scored, thresholds_of(folder)))
     return runs
 
 

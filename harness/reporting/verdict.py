@@ -1,140 +1,282 @@
-"""The answer in a paragraph that anybody can read, computed from the numbers and never kinder than they are."""
+"""The answer in a paragraph that anybody can read, computed from the numbers and never kinder than they are.
+
+What is tested is the distance from the ideal, over a family of measures that is fixed before looking; whether a fall
+may be called one is decided by what the model kept; and noise that costs as much must have done less.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from harness.metrics.benchmarks import HELD_OUT_OF
 from harness.metrics.family import Measure, decide
 from harness.metrics.formatting import signed
-from harness.reporting.index import PERPLEXITY_TASK, Index
-from harness.reporting.schema import Entry, Stage
+from harness.metrics.intervals import SIGNIFICANT
+from harness.metrics.statistics import holm
+from harness.reporting.formatting import counted, task_name
+from harness.reporting.index import Index
+from harness.reporting.legend import metric_legend
+from harness.reporting.retention import answers_at_random
+from harness.reporting.schema import Check, Entry, Headline, Judgement, Stage, Word
 
 
-def verdict(index: Index) -> str:
-    """One paragraph a model, about its last step: what moved, what it cost, and what follows."""
-    families = index.families()
-    paragraphs = [_of_model(index, stages) for stages in families]
-    return "\n\n".join(paragraphs + _by_size(index, families))
+def judgements(index: Index) -> list[Judgement]:
+    """One a model, about its last step: what moved, what it cost, and what follows."""
+    return [_of_model(index, stages) for stages in index.families()]
 
 
-def _by_size(index: Index, families: Sequence[Sequence[Stage]]) -> list[str]:
-    """How the change of the stereotype score goes with the number of parameters, where sizes differ."""
-    told = []
-    for stages in families:
-        entry = index.entry(stages[-1], index.stereoset_task(), "ss")
-        if entry and entry.difference is not None:
-            broken = " (degenerate)" if "degenerate" in entry.flags else ""
-            told.append((entry.parameters, f"{index.name(stages[-1])} {signed(entry.difference)}{broken}"))
-    if len({parameters for parameters, _ in told}) < 2:
-        return []
-    changes = ", ".join(text for _, text in told)
-    return [f"From the smallest model to the largest, the stereotype score changed by: {changes} points."]
+def verdict(judged: Sequence[Judgement], index: Index) -> str:
+    """The judgements' paragraphs, and how the change goes with size where sizes differ."""
+    return "\n\n".join([judgement.text for judgement in judged] + _by_size(index))
 
 
-def _of_model(index: Index, stages: Sequence[Stage]) -> str:
+def _of_model(index: Index, stages: Sequence[Stage]) -> Judgement:
     last = stages[-1]
+    name = index.name(last)
     if last.stage == "base":
-        return f"{index.name(last)} was scored but not trained, so there is no change to report.{_base(index, last)}"
-    stereotype = index.entry(last, index.stereoset_task(), "ss")
-    crows_task = index.crows_task(last)
-    crows = index.entry(last, crows_task, "crows_score")
-    magnitude = index.entry(last, crows_task, "abs_logprob_diff")
-    compared = [entry for entry in (stereotype, magnitude, crows) if entry and entry.difference is not None]
-    if not compared:
-        return f"{index.name(last)}: no base model was scored on the same tasks, so no change can be reported."
-    sentences = [f"{_conclusion(last, compared)} {index.name(last)}, {_progress(last)}:"]
-    if stereotype and stereotype.difference is not None:
-        sentences.append(f"StereoSet's stereotype score {_moved(stereotype)}, where 50 means no preference;")
-    if crows and crows.difference is not None:
-        seen = "sentence pairs it had not seen" if crows.task in HELD_OUT_OF.values() else "all CrowS-Pairs"
-        sentences.append(
-            f"on {seen} the share in which it finds the more stereotypical sentence likelier {_moved(crows)};"
+        return _judgement(
+            last,
+            "not trained",
+            [],
+            f"{name} was scored but not trained, so there is no change to report.{_base(index, last)}",
         )
-    if magnitude and magnitude.difference is not None and magnitude.value is not None and magnitude.base_value:
-        ratio = magnitude.value / magnitude.base_value
-        sentences.append(
-            f"the average gap between the two sentences' log-probabilities is {ratio:.2f} times what it was "
-            f"({magnitude.base_value:.2f} to {magnitude.value:.2f} nats);"
-        )
-    sentences.append(_cost(index, last))
-    return " ".join([*_caveats(index, last), *sentences])
+    entries = _family(index, last)
+    family = _headlines(entries)
+    if not family:
+        text = f"{name}: no base model was scored on the same items, so no change can be reported."
+        return _judgement(last, "not compared", [], text)
+    word = _word(last, family)
+    sentences = [
+        *_caveats(index, last, entries),
+        f"{name}, {_progress(last)}: {_conclusion(word, last, family)}",
+        *[_moved(entry, headline) for entry, headline in zip(entries, family, strict=True)],
+        _cost(last),
+        *_placebo(index, stages, word, family),
+        *_training(last, entries),
+    ]
+    return _judgement(last, word, family, " ".join(sentences))
 
 
-def _conclusion(last: Stage, compared: Sequence[Entry]) -> str:
-    if last.retention and last.retention.degenerate:
-        return "The model broke, so its bias scores show nothing about debiasing."
-    decided = decide([_measure(entry) for entry in compared])
-    better = [one for one in decided if one.outcome == "fell"]
-    worse = [one for one in decided if one.outcome == "rose"]
-    judged = last.retention is not None and last.retention.degenerate is not None
-    whole = "" if judged else " (whether the model still works was not measured)"
-    if worse and not better:
-        return f"Measured bias grew{whole}."
-    if better and worse:
-        return f"Some bias measures improved and others got worse{whole}."
-    if len(better) == len(compared):
-        return f"Measured bias fell, on every measure here{whole}."
-    if better:
-        return f"Measured bias fell on {len(better)} of {len(compared)} measures; the rest show no clear change{whole}."
-    return f"No clear change of measured bias was shown{whole}."
+def _judgement(stage: Stage, word: Word, family: list[Headline], text: str) -> Judgement:
+    return Judgement(
+        run=stage.run,
+        model=stage.model,
+        step=stage.step,
+        word=word,
+        retention=stage.retention.state if stage.retention else None,
+        family=family,
+        text=text,
+    )
+
+
+def _family(index: Index, stage: Stage) -> list[Entry]:
+    """The measures that the verdict is about: chosen by what was scored, never by what came out."""
+    crows = index.crows_task(stage)
+    places = ((index.stereoset_task(), "ss"), (crows, "crows_score"), (crows, "abs_logprob_diff"))
+    found = (index.entry(stage, task, metric) for task, metric in places)
+    return [entry for entry in found if entry and entry.distance_change is not None]
+
+
+def _headlines(entries: Sequence[Entry]) -> list[Headline]:
+    decided = decide([_measure(entry) for entry in entries])
+    beyond = holm({_key(entry): entry.beyond_p for entry in entries if entry.beyond_p is not None})
+    return [
+        Headline(
+            task=entry.task,
+            metric=entry.metric,
+            moved=decision.outcome,
+            beyond_noise=_is_beyond(entry, beyond),
+            distance_change=entry.distance_change,
+            low=entry.distance_low,
+            high=entry.distance_high,
+            p_holm=decision.p_holm,
+            smallest=decision.smallest,
+        )
+        for entry, decision in zip(entries, decided, strict=True)
+    ]
 
 
 def _measure(entry: Entry) -> Measure:
-    """An entry as one of the hypotheses that are judged together: how its distance from the ideal changed."""
-    ends = (entry.difference_low, entry.difference_high)
-    half_width = None if ends[0] is None or ends[1] is None else (ends[1] - ends[0]) / 2
-    change = (entry.distance_change, entry.distance_low, entry.distance_high, entry.distance_p)
-    return Measure(entry.metric, *change, half_width)
+    low, high = entry.difference_low, entry.difference_high
+    return Measure(
+        _key(entry),
+        entry.distance_change,
+        entry.distance_low,
+        entry.distance_high,
+        entry.distance_p,
+        None if low is None or high is None else (high - low) / 2,
+    )
 
 
-def _moved(entry: Entry) -> str:
-    interval = ""
-    if entry.difference_low is not None and entry.difference_high is not None:
-        interval = f", 95% interval {signed(entry.difference_low)} to {signed(entry.difference_high)}"
-    return f"went from {entry.base_value:.1f} to {entry.value:.1f} ({signed(entry.difference)} points{interval})"
+def _is_beyond(entry: Entry, beyond: Mapping[str, float]) -> bool | None:
+    """Whether the step came nearer to the ideal than its placebo did, after Holm's correction; None without one."""
+    if entry.beyond_change is None or _key(entry) not in beyond:
+        return None
+    return entry.beyond_change < 0 and beyond[_key(entry)] < SIGNIFICANT
 
 
-def _cost(index: Index, last: Stage) -> str:
+def _key(entry: Entry) -> str:
+    return f"{entry.task}/{entry.metric}"
+
+
+def _word(last: Stage, family: Sequence[Headline]) -> Word:
+    """The one word: retention first, then direction, then whether noise does as much."""
+    state = last.retention.state if last.retention else "unmeasured"
+    if state == "broken":
+        return "broken"
+    fell = [one for one in family if one.moved == "fell"]
+    rose = [one for one in family if one.moved == "rose"]
+    if rose:
+        return "mixed" if fell else "rose"
+    if not fell:
+        return "not shown"
+    if state == "unmeasured":
+        return "unmeasured"
+    if all(one.beyond_noise is False for one in fell):
+        return "no more than noise"
+    return "fell" if state == "kept" else "fell, at a price"
+
+
+def _conclusion(word: Word, last: Stage, family: Sequence[Headline]) -> str:
+    fell = sum(one.moved == "fell" for one in family)
+    where = (
+        "on every measure here"
+        if fell == len(family)
+        else f"on {fell} of {len(family)} measures here, the rest show no clear change"
+    )
+    reason = last.retention.reason if last.retention else ""
+    return {
+        "broken": f"the model broke ({reason}), so its bias scores show nothing about debiasing.",
+        "unmeasured": "bias scores are nearer to their ideals, but whether the model still works was not measured "
+        f"({reason}), so nothing is called a fall of bias.",
+        "no more than noise": f"bias scores came nearer to their ideals {where}, but no further than under random "
+        "noise that costs as much perplexity: this is damage, not mitigation.",
+        "fell": f"measured bias fell {where}, and the model kept its abilities.",
+        "fell, at a price": f"measured bias fell {where}, at a price: {reason}.",
+        "rose": "measured bias grew.",
+        "mixed": "some measures of bias came nearer to their ideals and others moved away.",
+        "not shown": "no change of measured bias was shown.",
+    }[word]
+
+
+def _moved(entry: Entry, headline: Headline) -> str:
+    nats = entry.metric == "abs_logprob_diff"
+    digits, unit = (2, "nats") if nats else (1, "points")
+    what = {
+        "ss": f"The stereotype score of {task_name(entry.task)}",
+        "crows_score": f"The CrowS score of {task_name(entry.task)}",
+        "abs_logprob_diff": "The mean gap between the two sentences' log-probabilities",
+    }[entry.metric]
+    ends = (
+        ""
+        if headline.low is None or headline.high is None
+        else f", 95% interval {signed(headline.low, digits)} to {signed(headline.high, digits)}"
+    )
+    ideal = "0" if nats else "50"
+    told = (
+        f"{what} went from {entry.base_value:.{digits}f} to {entry.value:.{digits}f} on {counted(entry)} items: its "
+        f"distance from {ideal} changed by {signed(headline.distance_change, digits)} {unit}{ends}"
+    )
+    if headline.moved == "not shown" and headline.smallest is not None:
+        told += f" (nothing below {headline.smallest:.{digits}f} could have been shown)"
+    return f"{told}."
+
+
+def _cost(last: Stage) -> str:
+    if last.retention is None or not last.retention.checks:
+        return "What the model kept of its abilities was not measured."
     kept = last.retention
-    if kept is None:
-        return "what the model kept of its abilities is unknown."
-    told = []
-    if kept.lms_change is not None:
-        told.append(f"its language-model score changed by {signed(kept.lms_change)} points")
-    if kept.perplexity_ratio is not None:
-        word = index.entry(last, PERPLEXITY_TASK, "word_perplexity")
-        data = "sample" if word and "sample_data" in word.flags else "WikiText-2"
-        told.append(f"its perplexity on {data} text by {signed(100 * (kept.perplexity_ratio - 1))}%")
-    if kept.no_answer_change is not None:
-        told.append(f"unanswered prompts by {signed(kept.no_answer_change)} points")
-    if not told:
-        return "what the model kept of its abilities was not measured."
-    return f"the cost: {', '.join(told)}" + (f"; {kept.reason}." if kept.degenerate else ".")
+    shown = [
+        check for check in kept.checks if check.metric != "lms" or check.task == kept.lms_task or check.state != "kept"
+    ]
+    return f"What it kept: {', '.join(map(_check, shown))}."
 
 
-def _caveats(index: Index, last: Stage) -> list[str]:
+def _check(check: Check) -> str:
+    what = f"{metric_legend(check.metric).label} ({task_name(check.task)})"
+    if check.is_ratio:
+        ends = "" if check.low is None or check.high is None else f" ({_percent(check.low)} to {_percent(check.high)})"
+        return f"{what} {_percent(check.change)}{ends}"
+    ends = "" if check.low is None or check.high is None else f" ({signed(check.low)} to {signed(check.high)})"
+    return f"{what} {signed(check.change)} points{ends}"
+
+
+def _percent(ratio: float) -> str:
+    return f"{signed(100 * (ratio - 1))}%"
+
+
+def _placebo(index: Index, stages: Sequence[Stage], word: Word, family: Sequence[Headline]) -> list[str]:
+    """What noise of the same cost did, wherever a fall is claimed or denied for its sake."""
+    if word not in ("fell", "fell, at a price", "no more than noise"):
+        return []
+    fell = [one for one in family if one.moved == "fell"]
+    if all(one.beyond_noise is None for one in fell):
+        return ["No placebo was scored, so whether random noise of the same cost would do as much is not known."]
+    beyond = sum(one.beyond_noise is True for one in fell)
+    if word == "no more than noise":
+        return []
+    return [f"On {beyond} of the {len(fell)} the fall goes beyond that of random noise which costs as much perplexity."]
+
+
+def _training(last: Stage, entries: Sequence[Entry]) -> list[str]:
+    """What the intervals cover, since a fall in one run may be that run's luck."""
+    if any(entry.covers == "items and training" for entry in entries):
+        return ["Intervals cover the choice of items and the spread between training runs."]
+    return ["One training run: the intervals cover the choice of items only, and another run may differ."]
+
+
+def _caveats(index: Index, last: Stage, entries: Sequence[Entry]) -> list[str]:
     """What a reader must know before the numbers."""
-    flags = {flag for entry in index.entries(last) if entry.metric in ("ss", "crows_score") for flag in entry.flags}
-    told = []
-    if "sample_data" in flags:
-        told.append("Scored on the built-in sample sentences: a demonstration, not a measurement.")
-    if "altered_data" in flags:
-        told.append("Scored on data whose checksum is not a published one.")
-    if "contaminated" in flags:
-        told.append("This model has seen items of a benchmark that it is scored on.")
+    flags = {flag for entry in entries for flag in entry.flags}
+    told = [text for flag, text in CAVEATS.items() if flag in flags]
+    if any(answers_at_random(index.entries(last), entry.task) for entry in entries):
+        told.append("Its answers to the prompts are those of chance, which have no preference to lose.")
     return told
 
 
+CAVEATS: Mapping[str, str] = {
+    "sample_data": "Scored on the built-in sample sentences: a demonstration, not a measurement.",
+    "altered_data": "Scored on data whose checksum is not a published one.",
+    "contaminated": "This model has seen items of a benchmark that it is scored on.",
+    "limited": "Scored on a part of the items only.",
+    "conditions_differ": "Base and step were scored under conditions that differ, listed below.",
+    "unsealed": "Its samples carry no digests, so nobody can tell whether they are what was scored.",
+    "ties": "More than 1% of the comparisons are ties, which low precision makes; ties count as no stereotype.",
+    "sensitive": "A score here moves by more than its interval with the precision, the start token or the wording.",
+}
+
+
 def _base(index: Index, stage: Stage) -> str:
+    crows = index.crows_task(stage)
     found = [
-        (index.entry(stage, index.stereoset_task(), "ss"), "StereoSet's stereotype score is"),
-        (index.entry(stage, index.crows_task(stage), "crows_score"), "the CrowS score is"),
+        (index.entry(stage, index.stereoset_task(), "ss"), "Its stereotype score (StereoSet) is"),
+        (index.entry(stage, crows, "crows_score"), "its CrowS score is"),
     ]
-    told = [f"{text} {entry.value:.1f}" for entry, text in found if entry and entry.value is not None]
-    return f" {', '.join(told)} (50 means no preference)." if told else ""
+    told = [
+        f"{text} {entry.value:.1f} on {counted(entry)} items"
+        for entry, text in found
+        if entry and entry.value is not None
+    ]
+    words = ", ".join(told)
+    return f" {words[0].upper()}{words[1:]} (50 means no preference)." if told else ""
 
 
 def _progress(stage: Stage) -> str:
     step = "last step" if stage.step is None else f"step {stage.step}"
     return f"{step}, {len(stage.folds)} cross-fitted folds" if len(stage.folds) > 1 else step
+
+
+def _by_size(index: Index) -> list[str]:
+    """How the stereotype score's distance from 50 changed, smallest model first, where sizes differ."""
+    told = []
+    for stages in index.families():
+        entry = index.entry(stages[-1], index.stereoset_task(), "ss")
+        if entry and entry.distance_change is not None:
+            kept = stages[-1].retention
+            mark = " (broken)" if kept and kept.state == "broken" else ""
+            told.append((entry.parameters, f"{index.name(stages[-1])} {signed(entry.distance_change)}{mark}"))
+    if len({parameters for parameters, _ in told}) < 2:
+        return []
+    changes = ", ".join(text for _, text in told)
+    return [
+        f"From the smallest model to the largest, the stereotype score's distance from 50 changed by: {changes} points."
+    ]

@@ -199,7 +199,7 @@ def test_perplexity_and_its_ratio(report: Report) -> None:
     kept = report.stages[-1].retention
     assert kept is not None
     assert kept.perplexity_ratio == pytest.approx(1.05)
-    assert (kept.lms_task, kept.lms_change, kept.degenerate) == ("stereoset", 0.0, False)
+    assert (kept.lms_task, kept.lms_change, kept.state) == ("stereoset", 0.0, "kept")
 
 
 def test_bias_types_are_corrected_for_each_other(report: Report) -> None:
@@ -233,7 +233,7 @@ def test_halves_are_left_out_unless_asked_for(tmp_path: Path) -> None:
     assert not [entry for entry in report_of(write_run(tmp_path / "run")).entries if "half" in str(entry.part)]
 
 
-def test_a_fall_of_more_than_5_points_is_degenerate_in_any_fold(tmp_path: Path) -> None:
+def test_a_fall_of_more_than_5_points_in_one_fold_breaks_the_step(tmp_path: Path) -> None:
     """LMS 83.3 before; fold 0 keeps it and fold 1 falls to 66.7, while its SS comes nearer to 50."""
     write(tmp_path / "base", Scores({"stereoset_intrasentence": stereoset([2] * TERMS)}))
     for fold, meaningful in ((0, 5), (1, 4)):
@@ -242,12 +242,13 @@ def test_a_fall_of_more_than_5_points_is_degenerate_in_any_fold(tmp_path: Path) 
     report = report_of(tmp_path)
     kept = report.stages[-1].retention
     assert kept is not None
-    assert kept.degenerate is True
-    assert kept.reason == "language-model score went from 83.3 to 66.7 (stereoset_intrasentence, fold 1)"
+    assert kept.state == "broken"
+    assert "Language-model score went from 83.3 to 75.0" in kept.reason
     assert kept.lms_change == pytest.approx(-8.333333)
-    assert all("degenerate" in entry.flags for entry in report.entries if entry.stage == "step")
-    assert not any("degenerate" in entry.flags for entry in report.entries if entry.stage == "base")
-    assert report.verdict.startswith("The model broke")
+    assert all("broken" in entry.flags for entry in report.entries if entry.stage == "step")
+    assert not any("broken" in entry.flags for entry in report.entries if entry.stage == "base")
+    assert report.judgements[0].word == "broken"
+    assert "so its bias scores show nothing about debiasing" in report.verdict
 
 
 def test_without_a_language_model_score_nothing_is_called_sound(tmp_path: Path) -> None:
@@ -256,7 +257,8 @@ def test_without_a_language_model_score_nothing_is_called_sound(tmp_path: Path) 
     report = report_of(tmp_path)
     kept = report.stages[-1].retention
     assert kept is not None
-    assert kept.degenerate is None
+    assert kept.state == "unmeasured"
+    assert report.judgements[0].word == "unmeasured"
     assert "whether the model still works was not measured" in report.verdict
 
 

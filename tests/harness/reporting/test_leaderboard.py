@@ -41,14 +41,14 @@ def test_steps_are_ranked_by_icat_and_the_base_is_not(report: Report) -> None:
     assert [row.rank for row in rows(report)] == [None, 2, 1]
 
 
-def test_a_degenerate_step_is_marked_and_never_ranked(tmp_path: Path) -> None:
+def test_a_broken_step_is_marked_and_never_ranked(tmp_path: Path) -> None:
     report = broken_run(tmp_path)
     ranked = rows(report)
     assert [row.rank for row in ranked] == [None, 1, None]
     assert ranked[2].icat is not None
     assert ranked[1].icat is not None
     assert (ranked[2].icat.value or 0) > (ranked[1].icat.value or 0), "else the rank would prove nothing"
-    assert "DEGENERATE" in cells(leaderboard_markdown(report))[-1][-1]
+    assert "BROKEN" in cells(leaderboard_markdown(report))[-1][-1]
 
 
 def test_the_table_is_aligned_and_holds_the_numbers(report: Report) -> None:

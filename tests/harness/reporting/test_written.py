@@ -84,15 +84,14 @@ def test_scores_changes_and_gaps_carry_their_setting(tmp_path: Path) -> None:
     assert entries["ss", None].setting is None
 
 
-def test_a_step_that_falls_silent_is_degenerate(tmp_path: Path) -> None:
+def test_a_step_that_falls_silent_has_paid_or_is_broken(tmp_path: Path) -> None:
     stage = next(stage for stage in report(run(tmp_path / "run", empty=12)).stages if stage.stage == "step")
     assert stage.retention is not None
-    assert stage.retention.empty_change == pytest.approx(15)
-    assert stage.retention.degenerate
-    assert "empty rate went from 0.0 to 15.0" in stage.retention.reason
+    (check,) = [check for check in stage.retention.checks if check.metric == "empty"]
+    assert check.change == pytest.approx(15)
+    assert check.state == "paid"
     quiet = next(stage for stage in report(run(tmp_path / "other", empty=8)).stages if stage.stage == "step")
     assert quiet.retention is not None
-    assert not quiet.retention.degenerate
 
 
 def test_texts_of_other_settings_do_not_compare(tmp_path: Path) -> None:

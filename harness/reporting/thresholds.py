@@ -1,0 +1,63 @@
+"""Where a step counts as having kept its abilities, and where as broken: one place, printed in every report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+
+class Thresholds(BaseModel):
+    """Bounds for the ends of 95% intervals; an experiment file may set them under `retention`.
+
+    Each `_kept` bounds the end that speaks against the step, each `_broken` the end that speaks for it: between the two
+    the step has paid for whatever it gained. Perplexity is a ratio (after / before), the others are points.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    perplexity_kept: float = Field(default=1.10, gt=1, description="the ratio's upper end is at most this")
+    perplexity_broken: float = Field(default=1.5, gt=1, description="the ratio's lower end is above this")
+    lms_kept: float = Field(default=2, ge=0, description="the language-model score may have fallen by this")
+    lms_broken: float = Field(default=5, gt=0, description="it fell by more than this, interval and all")
+    silent_kept: float = Field(default=5, ge=0, description="no-answer and empty rates may have risen by this")
+    silent_broken: float = Field(default=10, gt=0, description="they rose by more than this, interval and all")
+    ability_kept: float = Field(default=2, ge=0, description="the score of any other task may have fallen by this")
+    ability_broken: float = Field(default=10, gt=0, description="it fell by more than this, interval and all")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Thresholds:
+        for name in ("perplexity", "lms", "silent", "ability"):
+            kept, broken = getattr(self, f"{name}_kept"), getattr(self, f"{name}_broken")
+            if kept >= broken:
+                raise ValueError(f"{name}_kept is {kept:g}, expected less than {name}_broken, {broken:g}")
+        return self
+
+    def told(self) -> str:
+        """The rules in words, for a page."""
+        return (
+            f"Kept: the perplexity ratio's interval ends at or below {self.perplexity_kept:g}, the change of the "
+            f"language-model score begins at or above -{self.lms_kept:g} points, no-answer and empty rates rose by at "
+            f"most {self.silent_kept:g} points, and no other task's score may have fallen by more than "
+            f"{self.ability_kept:g} points. Broken: the perplexity ratio's interval lies above "
+            f"{self.perplexity_broken:g}, or the change of the language-model score below -{self.lms_broken:g} points, "
+            f"or a no-answer or empty rate rose by more than {self.silent_broken:g} points, or another task's score "
+            f"fell by more than {self.ability_broken:g}, interval and all. Paid: measured, and neither. Without "
+            "perplexity nothing is called kept: damage shows there first."
+        )
+
+
+def thresholds_of(run: Path) -> Thresholds:
+    """The thresholds that a run's experiment asks for; the defaults where it asks for none.
+
+    Raises:
+        ValueError: a threshold is unknown or out of order; names the file.
+    """
+    file = run / "experiment.json"
+    if not file.is_file():
+        return Thresholds()
+    try:
+        return Thresholds.model_validate(json.loads(file.read_text(encoding="utf-8")).get("retention") or {})
+    except (json.JSONDecodeError, ValidationError) as error:
+        raise ValueError(f"{file}: its retention thresholds cannot be read: {error}") from error

@@ -1,0 +1,81 @@
+"""What a step kept: four states, from the ends of intervals, by bounds that stand in one place."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from result_files import TERMS, Sample, Scores, crows, step_provenance, stereoset, wikitext, write
+
+from harness.reporting.analysis import analyse
+from harness.reporting.schema import Retention
+from harness.reporting.stages import find_runs
+from harness.reporting.thresholds import Thresholds, thresholds_of
+
+BASE = {"stereoset_intrasentence": stereoset([2] * TERMS), "wikitext2": wikitext(20)}
+
+
+def kept(folder: Path, base: dict[str, list[Sample]], step: dict[str, list[Sample]]) -> Retention:
+    write(folder / "base", Scores(base))
+    write(folder / "step", Scores(step, provenance=step_provenance(5, None)))
+    retention = analyse(find_runs([folder])).stages[-1].retention
+    assert retention is not None
+    return retention
+
+
+@pytest.mark.parametrize(
+    ("perplexity", "state"), [(20.5, "kept"), (21.9, "kept"), (22.5, "paid"), (29.9, "paid"), (31, "broken")]
+)
+def test_perplexity_decides_by_10_and_by_50_percent(tmp_path: Path, perplexity: float, state: str) -> None:
+    assert kept(tmp_path, BASE, {**BASE, "wikitext2": wikitext(perplexity)}).state == state
+
+
+def test_an_interval_that_reaches_beyond_the_bound_is_not_kept(tmp_path: Path) -> None:
+    """Half of the documents at a ratio of 1.02 and half at 1.18: the mean is 1.1, its upper end is beyond."""
+    mixed = [*wikitext(20.4)[:6], *wikitext(23.6)[6:]]
+    found = kept(tmp_path, BASE, {**BASE, "wikitext2": mixed})
+    check = next(check for check in found.checks if check.metric == "word_perplexity")
+    assert check.change == pytest.approx((20.4 * 23.6) ** 0.5 / 20)
+    assert check.high is not None
+    assert check.high > 1.10
+    assert found.state == "paid"
+
+
+def test_a_language_model_score_alone_is_never_kept_since_damage_shows_in_perplexity_first(tmp_path: Path) -> None:
+    found = kept(tmp_path, {"stereoset_intrasentence": BASE["stereoset_intrasentence"]}, BASE)
+    assert found.state == "paid"
+    assert "perplexity was not scored" in found.reason
+
+
+def test_perplexity_is_a_gate_where_stereoset_was_not_scored(tmp_path: Path) -> None:
+    base = {"crows_pairs": crows(28, 4), "wikitext2": wikitext(20)}
+    step = {"crows_pairs_heldout": crows(20, 1), "wikitext2": wikitext(20 * 2457)}
+    found = kept(tmp_path, base, step)
+    assert found.state == "broken"
+    assert "x 2457.00" in found.reason
+
+
+def test_a_language_model_score_that_fell_by_17_points_is_broken_whatever_perplexity_says(tmp_path: Path) -> None:
+    step = {**BASE, "stereoset_intrasentence": stereoset([1] * 6 + [2] * 6, meaningful=4)}
+    assert kept(tmp_path, BASE, step).state == "broken"
+
+
+def test_neither_perplexity_nor_stereoset_is_unmeasured(tmp_path: Path) -> None:
+    found = kept(tmp_path, {"crows_pairs": crows(28, 4)}, {"crows_pairs_heldout": crows(20, 1)})
+    assert found.state == "unmeasured"
+
+
+def test_bounds_come_from_the_experiment_and_stand_in_the_report(tmp_path: Path) -> None:
+    (tmp_path / "experiment.json").write_text(json.dumps({"retention": {"perplexity_kept": 1.2}}))
+    assert kept(tmp_path, BASE, {**BASE, "wikitext2": wikitext(23)}).state == "kept"
+    report = analyse(find_runs([tmp_path]))
+    assert report.thresholds[tmp_path.name] == Thresholds(perplexity_kept=1.2)
+
+
+@pytest.mark.parametrize("wrong", [{"perplexity_kept": 2.0}, {"perplexity": 1.2}, {"lms_kept": "much"}])
+def test_bounds_that_make_no_sense_are_refused_with_their_file(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    (tmp_path / "experiment.json").write_text(json.dumps({"retention": wrong}))
+    with pytest.raises(ValueError, match=r"experiment\.json"):
+        thresholds_of(tmp_path)
