@@ -24,6 +24,7 @@ from harness.experiments.preflight import check, check_devices
 from harness.experiments.stage import Executor, Stage, duration, launcher, needs, titled
 from harness.machine.devices import visible_gpus
 from harness.machine.orphans import only_run, stage_environment
+from harness.machine.run_module import program
 from harness.metrics.benchmarks import BENCHMARKS, HELD_OUT_OF
 from harness.planning.planned_model import PlannedModel
 from harness.scoring.job import Job, JobTarget, write_job
@@ -216,7 +217,7 @@ def _score_stage(
         write_job(file, job)
 
     config = experiment.scoring.accelerate_config
-    arguments = ("-m", "harness", "score", str(file))
+    arguments = (*program("harness"), "score", str(file))
     wanted = needs(config, gpus)
     return Stage(name, launcher(config, gpus), arguments, wanted, finished, prepare, lambda: len(pending()))
 
@@ -245,7 +246,7 @@ def _train_stage(experiment: Experiment, model: PlannedModel, home: Path, gpus: 
 
     shape = model.accelerate_config
     start, wanted = launcher(shape, gpus), needs(shape, gpus)
-    arguments = ("-m", "training", "--config", str(config))
+    arguments = (*program("training"), "--config", str(config))
     return Stage(f"train {model.name}", start, arguments, wanted, finished, prepare, progress)
 
 

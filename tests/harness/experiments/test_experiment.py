@@ -278,7 +278,10 @@ def test_a_model_may_have_tasks_of_its_own(model: Path, tmp_path: Path) -> None:
     entry = {"name": "tiny", "pretrained": str(model)}
     models = [entry, {**entry, "name": "other", "tasks": ["stereoset"]}]
     experiment = load(write(tmp_path / "tiny.yaml", model, models=models))
-    assert [one.tasks for one in experiment.models] == [("crows_pairs", "stereoset_intrasentence", "wikitext2"), ("stereoset",)]
+    assert [one.tasks for one in experiment.models] == [
+        ("crows_pairs", "stereoset_intrasentence", "wikitext2"),
+        ("stereoset",),
+    ]
 
 
 def test_a_checkpoint_is_never_scored_on_pairs_that_it_was_trained_on() -> None:
