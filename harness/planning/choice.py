@@ -144,9 +144,9 @@ def _usable(machine: Machine, config: PretrainedConfig, model: PlannedModel) -> 
     able = {path: strategy for path, strategy in found.items() if _able(strategy, machine, config)}
     if not able:
         raise ValueError(
-            f"none of the {len(found)} configs in {folder} and the experiment is for {machine.gpus or 'no'} GPU(s) and a "
-            f"{config.model_type} model; write one for it as `accelerate config` does, and name it in the experiment's "
-            "training"
+            f"none of the {len(found)} configs, those in {folder} and the experiment's own, is for "
+            f"{machine.gpus or 'no'} GPU(s) and a {config.model_type} model; write one with `accelerate config` and "
+            "name it in the experiment's training"
         )
     return able
 

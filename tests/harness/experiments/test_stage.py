@@ -34,7 +34,7 @@ def test_accelerate_reads_the_launch_over_all_gpus_as_it_is_meant() -> None:
     arguments = [*launcher(None, 4)[3:], *program("harness"), "score", "job.json"]
     args, _, _ = _validate_launch_command(launch_command_parser().parse_args(arguments))
     assert (args.multi_gpu, args.num_processes, args.num_machines, args.gpu_ids) == (True, 4, 1, "all")
-    assert (args.module, args.training_script) == (False, program("harness")[0])
+    assert (args.module, args.training_script) == (None, program("harness")[0])
     assert (args.use_deepspeed, args.use_fsdp, args.mixed_precision) == (False, False, "no")
 
 
