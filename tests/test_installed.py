@@ -73,19 +73,15 @@ def test_a_plan_knows_the_shipped_configs(stereoscope: Path, empty: Path, byte_l
 def test_a_copy_of_a_ready_experiment_runs_on_a_model_beside_it(
     stereoscope: Path, empty: Path, byte_llama: Path
 ) -> None:
-    """Under ZeRO-2, whose DeepSpeed file is shipped too, and scored in two processes."""
     told = call(stereoscope, "init", "demo", "mine.yaml", cwd=empty)
     assert told == "mine.yaml\nexit code 0"
     text = (empty / "mine.yaml").read_text()
     settings = yaml.safe_load(text)
     models = [{**settings["models"][0], "pretrained": "tiny"}]
-    training = {**settings["training"], "max_steps": 2, "accelerate_config": "cpu_2proc_zero2"}
-    scoring = {"accelerate_config": settings["scoring"]["accelerate_config"]}
-    smaller = {"tasks": ["crows_pairs"], "models": models, "training": training, "scoring": scoring}
+    training = {**settings["training"], "max_steps": 2, "save_steps": 2}
+    smaller = {"tasks": ["crows_pairs"], "models": models, "training": training, "scoring": {}}
     (empty / "mine.yaml").write_text(yaml.safe_dump({**settings, **smaller}))
     (empty / "tiny").symlink_to(byte_llama)
     told = call(stereoscope, "run", "mine.yaml", cwd=empty)
     assert told.endswith("exit code 0"), told
     assert (empty / "runs" / "mine" / "report" / "report.html").is_file()
-    copy = empty / "runs" / "mine" / models[0]["name"] / "accelerate-cpu_2proc_zero2.yaml"
-    assert str(stereoscope.parents[1]) in copy.read_text()
