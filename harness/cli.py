@@ -36,9 +36,37 @@ def evaluate(context: typer.Context) -> None:
     run_eval(context.args)
 
 
+@app.command(context_settings=_PASS_ON)
+def train(context: typer.Context) -> None:
+    """Fine-tune a model: every flag of `python -m training`, and --accelerate-config to spread it over processes."""
+    from harness.experiments.train_command import run as run_training
+
+    run_training(context.args)
+
+
+@app.command()
+def experiments() -> None:
+    """List the ready experiments: what each is for, its models, the data that it needs."""
+    from harness.experiments.ready import listing
+
+    for line in listing():
+        print(line)
+
+
+@app.command()
+def init(
+    name: Annotated[str, typer.Argument(help="Name of a ready experiment, as `stereoscope experiments` lists them.")],
+    file: Annotated[Path | None, typer.Argument(help="File to write; default: NAME.yaml here.")] = None,
+) -> None:
+    """Write a commented copy of a ready experiment, to start one of your own from."""
+    from harness.experiments.ready import write_copy
+
+    print(write_copy(name, file))
+
+
 @app.command()
 def run(
-    experiment: Annotated[Path, typer.Argument(help="Experiment file, e.g. experiments/demo.yaml.")],
+    experiment: Annotated[Path, typer.Argument(help="Experiment file, or the name of a ready one, e.g. demo.")],
     output_dir: Annotated[
         Path | None, typer.Option("--output_dir", help="Folder of the run; default: runs/NAME.")
     ] = None,
@@ -64,7 +92,7 @@ def run(
 
 @app.command()
 def plan(
-    experiment: Annotated[Path, typer.Argument(help="Experiment file, e.g. experiments/scalability.yaml.")],
+    experiment: Annotated[Path, typer.Argument(help="Experiment file, or the name of a ready one, e.g. scalability.")],
     device: Annotated[
         str, typer.Option(help="t4x2, p100, t4, l4, rtx3090, rtx4090, a100-40, a100-80 or cpu (this machine's).")
     ] = "t4x2",

@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.experiments.places import experiment_path
+from harness.storage.shipped import shipped_file
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 NOT_OURS = {"cd", "export", "git", "ip", "pip", "ray", "sbatch", "srun", "tar"}
@@ -74,6 +77,9 @@ def check_stereoscope(arguments: list[str]) -> None:
     if name == "eval":
         check_eval(rest)
         return
+    if name == "train":
+        check_train(rest)
+        return
     command = typer.main.get_command(app)
     for word in [name, *rest[:1]] if name == "data" else [name]:
         command = command.commands[word]  # type: ignore[attr-defined]
@@ -83,6 +89,12 @@ def check_stereoscope(arguments: list[str]) -> None:
     for word in given:
         if word.startswith("experiments/") and word != "experiments/NAME.yaml":
             assert Path(word).is_file(), word
+    if (
+        name in ("run", "plan", "init")
+        and given
+        and (said := context.params.get("experiment") or context.params["name"])
+    ):
+        assert str(said) == "NAME" or experiment_path(Path(said)).is_file()
     assert context.command is command
 
 
@@ -121,6 +133,15 @@ def check_module(module: str, arguments: list[str]) -> None:
         known.parse_args(arguments + required)
     else:
         assert find_spec(module), module
+
+
+def check_train(arguments: list[str]) -> None:
+    if "--help" in arguments or not arguments:
+        return
+    if arguments[0] == "--accelerate-config":
+        assert shipped_file("accelerate_configs", arguments[1]) is not None
+        arguments = arguments[2:]
+    check_module("training", arguments)
 
 
 def check_script(script: str, *arguments: str) -> None:

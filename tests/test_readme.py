@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.experiments.places import experiment_path
+from harness.storage.shipped import shipped_names
+
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
@@ -20,7 +23,8 @@ COMMANDS = [
 
 
 def of(program: str) -> list[list[str]]:
-    return [words[1:] for words in map(shlex.split, COMMANDS) if words[0] == program]
+    commands = [shlex.split(command, comments=True) for command in COMMANDS]
+    return [words[1:] for words in commands if words[0] == program]
 
 
 def small(arguments: list[str], model: Path, folder: Path) -> list[str]:
@@ -41,7 +45,9 @@ def test_no_command_of_the_readme_is_left_out() -> None:
         # Of others: to fetch, keep and start what is ours.
         *("git", "cd", "pip", "tar", "export", "srun"),
     }
-    assert {words[0] for words in of("stereoscope")} == {"eval", "run", "plan", "report", "data", "classify"}
+    assert {words[0] for words in of("stereoscope")} == {
+        *("eval", "train", "run", "plan", "report", "data", "classify", "experiments", "init"),
+    }
 
 
 def test_make_knows_its_targets() -> None:
@@ -76,10 +82,11 @@ def test_saved_texts_are_classified_again(byte_llama: Path, tmp_path: Path) -> N
 @pytest.mark.slow
 @pytest.mark.distributed
 def test_training_by_hand_and_scoring_what_it_held_out_works(byte_llama: Path, tmp_path: Path) -> None:
-    launch, across_machines = of("accelerate")
+    (across_machines,) = of("accelerate")
     assert "--machine_rank" in across_machines
+    (training,) = [words for words in of("stereoscope") if words[0] == "train"]
     few = ["--max_steps", "1", "--per_device_train_batch_size", "2", "--num_folds", "3", "--save_steps", "1"]
-    run(sys.executable, "-m", "accelerate.commands.launch", *small(launch, byte_llama, tmp_path)[1:], *few)
+    run(sys.executable, "-m", "harness", *small(training, byte_llama, tmp_path), *few)
     (heldout,) = [words for words in of("stereoscope") if "crows_pairs_heldout" in words]
     arguments = [word.replace("runs/by_hand", str(tmp_path)).replace("-N", "-1") for word in heldout]
     run(sys.executable, "-m", "harness", *small(arguments, byte_llama, tmp_path), "--limit", "4")
@@ -88,7 +95,9 @@ def test_training_by_hand_and_scoring_what_it_held_out_works(byte_llama: Path, t
 def test_the_experiment_the_readme_runs_is_there() -> None:
     for words in of("stereoscope"):
         if words[0] == "run":
-            assert (ROOT / words[-1]).is_file()
+            assert experiment_path(Path(words[-1])).is_file()
+        if words[0] == "init":
+            assert words[1] in shipped_names("experiments")
         if words[0] == "report":
             assert (ROOT / "experiments" / Path(words[1]).name).with_suffix(".yaml").is_file()
 

@@ -3,9 +3,11 @@
 import os
 import sys
 
+from harness.machine.run_module import leave_working_folder
 from harness.machine.startup import imports_uncollected
 
 if __name__ == "__main__":
+    leave_working_folder()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     with imports_uncollected():
         from training.run import main

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import logging
+import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from accelerate import Accelerator
 
+from harness.machine.run_module import program, safe_environment
 from training.checkpoints import sealed_names
 from training.sharding import zero_stage
 
@@ -110,9 +112,10 @@ def convert(checkpoint: Path, target: Path) -> None:
     for random_state in checkpoint.glob("rng_state*.pth"):
         shutil.copy2(random_state, target / random_state.name)
     step = (checkpoint / "latest").read_text(encoding="utf-8").strip()
-    command = [sys.executable, "-m", "deepspeed.checkpoint.ds_to_universal", "--inject_missing_state"]
+    command = [sys.executable, *program("deepspeed.checkpoint.ds_to_universal"), "--inject_missing_state"]
     command += ["--input_folder", str(checkpoint / step), "--output_folder", str(target / step)]
-    outcome = subprocess.run(command, capture_output=True, text=True, check=False)
+    variables = safe_environment(os.environ)
+    outcome = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
     if outcome.returncode:
         raise RuntimeError(f"{checkpoint}: DeepSpeed could not convert it:\n{outcome.stdout}{outcome.stderr}")
 

@@ -7,8 +7,7 @@ import json
 import logging
 import shlex
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -19,11 +18,13 @@ import yaml
 from harness.data.families import read_config
 from harness.data.sources import SOURCES, Name, find
 from harness.experiments.experiment_file import Experiment, Scoring, load
-from harness.experiments.launching import launch, sigterm_raises
-from harness.experiments.preflight import check, check_devices
-from harness.experiments.stage import Executor, Stage, duration, launcher, needs, titled
-from harness.machine.devices import visible_gpus
-from harness.machine.orphans import only_run, stage_environment
+from harness.experiments.launch_config import launched, write_launched
+from harness.experiments.launching import sigterm_raises
+from harness.experiments.local_executor import LocalExecutor
+from harness.experiments.preflight import check, check_devices, check_packages
+from harness.experiments.stage import Executor, Stage, launcher, needs, titled
+from harness.machine.orphans import only_run
+from harness.machine.run_module import program
 from harness.metrics.benchmarks import BENCHMARKS, HELD_OUT_OF
 from harness.planning.planned_model import PlannedModel
 from harness.scoring.job import Job, JobTarget, write_job
@@ -37,21 +38,6 @@ log = logging.getLogger(__name__)
 EXPERIMENT_FILE = "experiment.json"
 MAY_CHANGE = ("tasks", "scoring", "halves", "restarts")
 """Parts of an experiment that a run may be continued with after a change: scores carry their own digests."""
-
-
-class LocalExecutor:
-    """Runs stages on this machine, one after the other."""
-
-    @property
-    def gpus(self) -> int:
-        """All that are visible here."""
-        return len(visible_gpus())
-
-    def run(self, stages: Sequence[Stage], folder: Path, restarts: int) -> None:
-        """In the order given, up to the first that fails."""
-        environment = stage_environment(folder)
-        for title, stage in titled(stages):
-            _launch(title, stage, environment, restarts)
 
 
 def run(path: Path, output_dir: Path | None = None, dry_run: bool = False, executor: Executor | None = None) -> Path:
@@ -81,6 +67,7 @@ def run(path: Path, output_dir: Path | None = None, dry_run: bool = False, execu
         print(f"[{len(stages) + 1}/{len(stages) + 1}] report: stereoscope report {folder}")
         return folder / "report"
     check(experiment, lambda model: read_config({"pretrained": model.pretrained, "revision": model.revision}))
+    check_packages(experiment)
     if isinstance(executor, LocalExecutor):
         # A cluster's nodes have devices of their own, and say themselves what they lack.
         check_devices(experiment)
@@ -153,7 +140,7 @@ def _target(
         "pretrained": weights_sha256(Path(model.pretrained)) if local else model.pretrained,
         "checkpoint": None if checkpoint is None else weights_sha256(checkpoint),
         "tasks": tasks,
-        "model_args": {key: str(value) for key, value in _model_args(experiment, model).items() if key != "device"},
+        "model_args": {key: str(value) for key, value in _written_args(experiment, model).items() if key != "device"},
         "data": [find(name, experiment.data_dir).sha256 for name in _sources(tasks)],
         "limits": experiment.scoring.limits,
         **_generating(experiment),
@@ -181,9 +168,12 @@ def _sources(tasks: tuple[str, ...]) -> list[Name]:
 def _generating(experiment: Experiment) -> dict[str, Any]:
     """What decides generated texts and their scores: nothing where nothing was asked for, as in runs of before."""
     scoring = experiment.scoring
-    given = {"metadata": scoring.metadata, "gen_kwargs": scoring.gen_kwargs}
-    names = [str(value) for key, value in scoring.metadata.items() if key.endswith("_classifier")]
-    given["classifiers"] = {name: weights_sha256(Path(name)) for name in names if Path(name).is_dir()}
+    written = experiment.written["scoring"]["metadata"]
+    given = {"metadata": written, "gen_kwargs": scoring.gen_kwargs}
+    found = {
+        str(written[key]): Path(str(value)) for key, value in scoring.metadata.items() if key.endswith("_classifier")
+    }
+    given["classifiers"] = {name: weights_sha256(folder) for name, folder in found.items() if folder.is_dir()}
     return {key: value for key, value in given.items() if value}
 
 
@@ -213,12 +203,14 @@ def _score_stage(
             command=shlex.join(["stereoscope", *sys.argv[1:]]),
             targets=tuple(pending()),
         )
+        write_launched(config, file.parent)
         write_job(file, job)
 
     config = experiment.scoring.accelerate_config
-    arguments = ("-m", "harness", "score", str(file))
+    arguments = (*program("harness"), "score", str(file))
     wanted = needs(config, gpus)
-    return Stage(name, launcher(config, gpus), arguments, wanted, finished, prepare, lambda: len(pending()))
+    start = launcher(launched(config, file.parent), gpus)
+    return Stage(name, start, arguments, wanted, finished, prepare, lambda: len(pending()))
 
 
 def _train_stage(experiment: Experiment, model: PlannedModel, home: Path, gpus: int) -> Stage:
@@ -232,6 +224,7 @@ def _train_stage(experiment: Experiment, model: PlannedModel, home: Path, gpus: 
             "start_token_id": model.start_token_id,
             "output_dir": str(output),
         }
+        write_launched(shape, home)
         atomic_write(config, yaml.safe_dump(settings, sort_keys=False))
 
     def finished() -> bool:
@@ -244,9 +237,15 @@ def _train_stage(experiment: Experiment, model: PlannedModel, home: Path, gpus: 
         return sorted(output.glob("fold-*/checkpoint-*/manifest.json")) + sorted(output.glob("fold-*/trained.json"))
 
     shape = model.accelerate_config
-    start, wanted = launcher(shape, gpus), needs(shape, gpus)
-    arguments = ("-m", "training", "--config", str(config))
+    start, wanted = launcher(launched(shape, home), gpus), needs(shape, gpus)
+    arguments = (*program("training"), "--config", str(config))
     return Stage(f"train {model.name}", start, arguments, wanted, finished, prepare, progress)
+
+
+def _written_args(experiment: Experiment, model: PlannedModel) -> dict[str, Any]:
+    """The arguments with paths as the file has them: where they lead does not make another run."""
+    (entry,) = (entry for entry in experiment.written["models"] if entry["name"] == model.name)
+    return _model_args(experiment, replace(model, model_args=entry["model_args"]))
 
 
 def _model_args(experiment: Experiment, model: PlannedModel) -> dict[str, Any]:
@@ -260,22 +259,6 @@ def _model_args(experiment: Experiment, model: PlannedModel) -> dict[str, Any]:
 def _is_scored(target: JobTarget) -> bool:
     found = (scored.provenance for scored in find_scored(target.folder))
     return any(one.inputs_sha256 == target.inputs_sha256 and one.is_judged for one in found)
-
-
-def _launch(title: str, stage: Stage, environment: dict[str, str], restarts: int) -> None:
-    if stage.finished():
-        log.info("%s: finished earlier, skipped", title)
-        return
-    stage.prepare()
-    log.info("%s: started", title)
-    started = time.monotonic()
-    code = launch(stage.command, environment, restarts, stage.progress)
-    if code != 0 or not stage.finished():
-        raise RuntimeError(
-            f"{title}: failed with exit code {code} (its messages are above). Finished stages are kept: "
-            f"mend the cause and run the same command again. The stage alone: {shlex.join(stage.command)}"
-        )
-    log.info("%s: done in %s", title, duration(time.monotonic() - started))
 
 
 def _claim(folder: Path, experiment: Experiment) -> None:

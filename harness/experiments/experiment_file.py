@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from harness.experiments.places import Places, experiment_path
 from harness.machine.strategy import read_strategy
 from harness.planning.planned_model import PlannedModel
 from harness.storage.files import read_yaml
@@ -18,14 +20,24 @@ from harness.storage.files import read_yaml
 OURS_TO_SET = ("output_dir", "model_name_or_path", "data_dir", "start_token_id", "resume_from_checkpoint")
 """Training keys that the experiment fills in itself."""
 
+PATHS_IN_METADATA = ("_classifier", "data_dir", "split", "tokenizer")
+PATHS_IN_MODEL_ARGS = ("tokenizer", "peft", "delta")
+PATHS_IN_TRAINING = ("deepspeed", "fsdp_config", "accelerator_config")
+"""Ends of the keys, of each part of a file, whose value is a path or may be one."""
 
-def _file_name(name: str) -> str:
+
+def check_name(name: str) -> str:
+    """The name of an experiment or model, which a folder will have.
+
+    Raises:
+        ValueError: characters that a folder's name had better not have.
+    """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise ValueError(f"{name!r} names a folder too: use letters, digits, '.', '_' and '-'")
     return name
 
 
-FileName = Annotated[str, AfterValidator(_file_name)]
+FileName = Annotated[str, AfterValidator(check_name)]
 
 
 class _Strict(BaseModel):
@@ -66,7 +78,8 @@ class ExperimentFile(_Strict):
     `halves` also reports StereoSet by two fixed halves of its terms: settings chosen on one are checked on the other.
     `training` holds `accelerate_config` and the settings of `python -m training`. A model's own `tasks` take the place
     of the experiment's, its own `training` settings go over them. For a checkpoint the tasks of CrowS-Pairs become
-    those of its held-out pairs (`crows_pairs_heldout`). Paths are relative to the working folder.
+    those of its held-out pairs (`crows_pairs_heldout`). Paths are looked up beside the file first, then in the working
+    folder; an accelerate config may be named as those that come with the program are (`cpu_2proc`).
     """
 
     name: FileName
@@ -81,7 +94,10 @@ class ExperimentFile(_Strict):
 
 @dataclass(frozen=True)
 class Experiment:
-    """An experiment file with each model's settings merged; by `written`, the file's content, a run is known."""
+    """An experiment file with each model's settings merged and its paths found.
+
+    By `written`, the file's content, a run is known; `folder` is where the file lies.
+    """
 
     name: str
     models: tuple[PlannedModel, ...]
@@ -90,16 +106,19 @@ class Experiment:
     restarts: int
     scoring: Scoring
     written: Mapping[str, Any]
+    folder: Path
 
 
 def load(path: Path) -> Experiment:
     """Read and check an experiment file, its training settings included.
 
+    Args:
+        path: the file, or the name of one that comes with the program.
+
     Raises:
         ValueError: an unknown key, a wrong type, a file that is not there; names file, line and key.
     """
-    if not path.is_file():
-        raise ValueError(f"{path}: no such experiment file")
+    path = experiment_path(path)
     settings, lines = read_yaml(path)
     try:
         file = ExperimentFile.model_validate(settings)
@@ -111,51 +130,60 @@ def load(path: Path) -> Experiment:
     _check_training(path, lines, ("training",), file.training)
     for index, model in enumerate(file.models):
         _check_training(path, lines, ("models", index, "training"), model.training)
-    for config in (
-        *(_merged(file, model).get("accelerate_config") for model in file.models),
-        file.scoring.accelerate_config,
-    ):
-        if config is not None and not Path(config).is_file():
-            raise ValueError(f"{path}: accelerate_config {config}: no such file from {Path.cwd()}")
-    return resolved(file)
+    return resolved(file, Places(path))
 
 
-def resolved(file: ExperimentFile) -> Experiment:
-    """The experiment with each model's own settings over the common ones.
+def defaults(text: str) -> list[str]:
+    """The keys of the file and of its `scoring` that an experiment does not set, as lines of YAML with their values."""
+    given = yaml.safe_load(text)
+    parts: list[tuple[type[BaseModel], dict[str, Any], str]]
+    parts = [(ExperimentFile, given, ""), (Scoring, given.get("scoring", {}), "scoring.")]
+    lines = []
+    for part, settings, prefix in parts:
+        for key, field in part.model_fields.items():
+            if key not in settings and not field.is_required() and key not in ("scoring", "training"):
+                value = json.dumps(field.get_default(call_default_factory=True))
+                lines.append(f"{prefix}{key}: {value}")
+    return lines
+
+
+def resolved(file: ExperimentFile, places: Places = Places()) -> Experiment:  # noqa: B008 - it is frozen
+    """The experiment with each model's own settings over the common ones, and its paths found.
 
     Raises:
-        ValueError: an accelerate config asks for a strategy that there is not; names the file.
+        ValueError: an accelerate config is not there, or asks for a strategy that there is not; names the file.
     """
+    scoring = file.scoring
+    config = None if scoring.accelerate_config is None else places.accelerate_config(scoring.accelerate_config)
+    metadata = places.found_in(scoring.metadata, PATHS_IN_METADATA)
     return Experiment(
         name=file.name,
-        models=tuple(_planned(file, model) for model in file.models),
-        data_dir=file.data_dir,
+        models=tuple(_planned(file, model, places) for model in file.models),
+        data_dir=places.found_in({"data_dir": file.data_dir}, ("data_dir",))["data_dir"],
         halves=file.halves,
         restarts=file.restarts,
-        scoring=file.scoring,
+        scoring=scoring.model_copy(update={"accelerate_config": config, "metadata": metadata}),
         written=json.loads(file.model_dump_json()),
+        folder=places.beside,
     )
 
 
-def _planned(file: ExperimentFile, model: ModelEntry) -> PlannedModel:
-    training = _merged(file, model)
+def _planned(file: ExperimentFile, model: ModelEntry, places: Places) -> PlannedModel:
+    training = {**file.training, **model.training}
     config = training.pop("accelerate_config", None)
-    path = None if config is None else Path(config)
+    path = None if config is None else places.accelerate_config(Path(config))
     return PlannedModel(
         name=model.name,
-        pretrained=model.pretrained,
+        pretrained=places.find(model.pretrained),
         tasks=model.tasks or file.tasks,
-        training=training,
+        training=places.found_in(training, PATHS_IN_TRAINING),
         accelerate_config=path,
         strategy=read_strategy(path, training),
         revision=model.revision,
         start_token_id=model.start_token_id,
-        model_args=model.model_args,
+        model_args=places.found_in(model.model_args, PATHS_IN_MODEL_ARGS),
+        folder=places.beside,
     )
-
-
-def _merged(file: ExperimentFile, model: ModelEntry) -> dict[str, Any]:
-    return {**file.training, **model.training}
 
 
 def _explain(path: Path, lines: dict[tuple[str | int, ...], int], error: dict[str, Any]) -> str:

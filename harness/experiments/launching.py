@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from harness.machine.orphans import wait_for_stages
+from harness.machine.run_module import safe_environment
 
 SECONDS_TO_SAVE = "120"
 """How long torch's launcher waits, after SIGTERM, for the checkpoint that a training stage writes; its own: 30."""
@@ -61,7 +62,7 @@ def launch(
 
 
 def _run(command: Sequence[str], environment: Mapping[str, str]) -> int:
-    whole = {"TORCH_ELASTIC_SHUTDOWN_TIMEOUT": SECONDS_TO_SAVE, **os.environ, **environment}
+    whole = safe_environment({"TORCH_ELASTIC_SHUTDOWN_TIMEOUT": SECONDS_TO_SAVE, **os.environ, **environment})
     process = subprocess.Popen(command, env=whole)
     try:
         return process.wait()

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.data.families import TASKS_OF, family
 from harness.experiments.experiment_file import Experiment
-from harness.machine.devices import require_able, visible_gpus
+from harness.machine.devices import require_able, require_deepspeed, visible_gpus
+from harness.machine.strategy import read_strategy
 from harness.metrics.benchmarks import BENCHMARKS, HELD_OUT_OF
-from harness.planning.planned_model import PlannedModel
+from harness.planning.planned_model import PlannedModel, require_found
 from harness.scoring.task_files import leaves, select
+from harness.storage.files import looked_in
 from harness.storage.weights import require_safe_weights
 
 if TYPE_CHECKING:
@@ -24,11 +27,24 @@ def check(experiment: Experiment, config_of: Callable[[PlannedModel], Pretrained
     Raises:
         ValueError: names the model, what it cannot do, and what it can.
     """
+    _check_data(experiment)
     for model in experiment.models:
+        require_found(model)
         require_safe_weights(model.pretrained, bool(model.training.get("allow_pickle")))
-        config = config_of(model)
+        config = _config(experiment, model, config_of)
         _check_tasks(experiment, model, config)
         _check_precision(experiment, model, config)
+
+
+def check_packages(experiment: Experiment) -> None:
+    """Check that what the accelerate configs ask for is installed.
+
+    Raises:
+        ValueError: names the extra to install.
+    """
+    scoring = read_strategy(experiment.scoring.accelerate_config, {})
+    for strategy in (scoring, *(model.strategy for model in experiment.models)):
+        require_deepspeed(strategy)
 
 
 def check_devices(experiment: Experiment) -> None:
@@ -44,6 +60,27 @@ def check_devices(experiment: Experiment) -> None:
                 require_able(model.strategy, gpus)
             except ValueError as error:
                 raise ValueError(f"{experiment.name}, model {model.name}: {error}") from error
+
+
+def _check_data(experiment: Experiment) -> None:
+    name = experiment.data_dir
+    if name not in (None, "", "sample") and not Path(name).is_dir():
+        raise ValueError(
+            f"{experiment.name}: data_dir {name}: no such folder {looked_in(experiment.folder)}; `sample` means the "
+            "built-in samples"
+        )
+
+
+def _config(
+    experiment: Experiment, model: PlannedModel, config_of: Callable[[PlannedModel], PretrainedConfig]
+) -> PretrainedConfig:
+    try:
+        return config_of(model)
+    except OSError as error:
+        raise ValueError(
+            f"{experiment.name}, model {model.name}: no folder {model.pretrained} {looked_in(model.folder)}, and as a "
+            f"hub id it gives no model: {error}"
+        ) from error
 
 
 def _check_tasks(experiment: Experiment, model: PlannedModel, config: PretrainedConfig) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import shlex
-import socket
 import time
 import uuid
 from collections.abc import Sequence
@@ -30,8 +29,9 @@ from ray.exceptions import (
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from harness.experiments.launching import SECONDS_TO_SAVE
+from harness.experiments.ray_cluster import join, nodes, require_room
 from harness.experiments.ray_worker import TOKEN_FILE, Ended, Order, Started, missing, run_stage
-from harness.experiments.stage import Needs, Stage, duration, titled
+from harness.experiments.stage import Stage, duration, titled
 from harness.storage.files import atomic_write
 
 log = logging.getLogger(__name__)
@@ -75,25 +75,12 @@ class RayExecutor:
             ValueError: an address that only lends out a proxy.
             RuntimeError: no cluster there.
         """
-        address = address or os.environ.get("RAY_ADDRESS") or "auto"
-        if "://" in address:
-            raise ValueError(f"--address {address}: expected HOST:PORT of the head; start the run on one of its nodes")
-        try:
-            if address != "auto":
-                # Ray itself would try for minutes, and then end the process.
-                host, _, port = address.rpartition(":")
-                socket.create_connection((host, int(port)), timeout=10).close()
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-        except (OSError, RuntimeError, ValueError) as error:
-            raise RuntimeError(
-                f"no Ray cluster at {address} that this machine is part of ({error}). Start one with "
-                "`ray start --head` here and `ray start --address HOST:PORT` on the others, or leave --executor out"
-            ) from error
+        join(address)
 
     @property
     def gpus(self) -> int:
         """One where the cluster has any: models are many, so each stage takes one and many run at once."""
-        return int(any(node["Resources"].get("GPU") for node in _nodes()))
+        return int(any(node["Resources"].get("GPU") for node in nodes()))
 
     def run(self, stages: Sequence[Stage], folder: Path, restarts: int) -> None:
         """All stages that are not finished; one that is lost with its machine starts again wherever there is room.
@@ -106,7 +93,7 @@ class RayExecutor:
         (folder / LOGS).mkdir(exist_ok=True)
         token = uuid.uuid4().hex
         atomic_write(folder / TOKEN_FILE, token)
-        _require_room(stages)
+        require_room(stages)
         _require_shared(_order(stages[0], folder, token))
         _Fleet(stages, folder, token, restarts).run()
 
@@ -273,26 +260,10 @@ def _finished(stage: Stage, seconds: float = SHARED_FOLDER_SECONDS) -> bool:
     return finished
 
 
-def _nodes() -> list[dict[str, Any]]:
-    return [node for node in ray.nodes() if node["Alive"]]
-
-
-def _require_room(stages: Sequence[Stage]) -> None:
-    """A stage that fits on no node would wait for ever."""
-    sizes = [Needs(int(node["Resources"].get("CPU", 0)), int(node["Resources"].get("GPU", 0))) for node in _nodes()]
-    listed = ", ".join(f"{size.cpus} and {size.gpus}" for size in sorted(sizes))
-    for stage in stages:
-        if not any(size.cpus >= stage.needs.cpus and size.gpus >= stage.needs.gpus for size in sizes):
-            raise ValueError(
-                f"{stage.name} needs {stage.needs.cpus} CPUs and {stage.needs.gpus} GPUs of one node; the cluster's "
-                f"have {listed}. Take another accelerate_config"
-            )
-
-
 def _require_shared(order: Order) -> None:
     """Every node reads the token that this process has written."""
     problems = []
-    for node in _nodes():
+    for node in nodes():
         there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
         look = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=there)(missing)
         try:

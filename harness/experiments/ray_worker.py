@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from harness.experiments.launching import SECONDS_TO_SAVE
 from harness.machine.orphans import stage_environment, wait_for_stages
+from harness.machine.run_module import safe_environment
 
 TOKEN_FILE = ".token"
 
@@ -56,7 +57,7 @@ def run_stage(order: Order) -> Iterator[Started | Ended]:
     own = stage_environment(order.folder, order.name)
     shutdown = {"TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(SECONDS_TO_SAVE)}
     with order.log.open("ab") as output:
-        variables = {**shutdown, **os.environ, **order.variables, **own}
+        variables = safe_environment({**shutdown, **os.environ, **order.variables, **own})
         process = subprocess.Popen(order.command, cwd=order.cwd, env=variables, stdout=output, stderr=output)
         try:
             # A blocking wait would not hear that the stage is cancelled.

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 
 import yaml
 
+from harness.machine.run_module import program
 from harness.machine.strategy import read_strategy
 
 
@@ -74,8 +75,8 @@ def launcher(accelerate_config: Path | None, gpus: int = 0) -> tuple[str, ...]:
         accelerate_config: decides alone where it is given.
         gpus: else one process on each of so many; up to one GPU, a single process without a launcher.
     """
-    # `-m accelerate.commands.launch` is `accelerate launch` of this very environment, on PATH or not.
-    accelerate = (sys.executable, "-m", "accelerate.commands.launch")
+    # This is `accelerate launch` of this very environment, on PATH or not.
+    accelerate = (sys.executable, *program("accelerate.commands.launch"))
     if accelerate_config is not None:
         return (*accelerate, "--config_file", str(accelerate_config))
     if gpus > 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import NamedTuple
 
 from harness.machine.strategy import Strategy
@@ -24,6 +25,18 @@ def visible_gpus() -> list[Gpu]:
 
     numbers = range(torch.cuda.device_count())
     return [Gpu(torch.cuda.get_device_name(one), torch.cuda.get_device_capability(one)) for one in numbers]
+
+
+def require_deepspeed(strategy: Strategy) -> None:
+    """Refuse a strategy of DeepSpeed where it is not installed, before minutes are spent on loading.
+
+    Raises:
+        ValueError: says what to install.
+    """
+    if strategy.zero_stage and find_spec("deepspeed") is None:
+        raise ValueError(
+            f"{strategy}: asked for, but DeepSpeed is not installed: pip install 'lm-stereoscope[deepspeed]'"
+        )
 
 
 def require_able(strategy: Strategy, gpus: Sequence[Gpu]) -> None:

@@ -54,9 +54,9 @@ def read_strategy(accelerate_config: Path | None, settings: Mapping[str, Any]) -
         settings: of `python -m training`; `fp16` and `bf16` win over the config's `mixed_precision`.
 
     Raises:
-        ValueError: a DeepSpeed stage other than 2 and 3; names the file.
+        ValueError: a DeepSpeed config that is not there, or of a stage other than 2 and 3; names the file.
     """
-    launch = {} if accelerate_config is None else yaml.safe_load(accelerate_config.read_text(encoding="utf-8"))
+    launch = {} if accelerate_config is None else read_launch(accelerate_config)
     asked = next((name for name in ("fp16", "bf16") if settings.get(name)), None)
     precision: Any = asked or str(launch.get("mixed_precision", "no")).replace("no", "fp32")
     machines = int(launch.get("num_machines", 1))
@@ -67,9 +67,49 @@ def read_strategy(accelerate_config: Path | None, settings: Mapping[str, Any]) -
         gpu=not launch.get("use_cpu", accelerate_config is None) and launch.get("gpu_ids", "all") != "",
         machines=machines,
     )
-    if launch.get("distributed_type") == "DEEPSPEED":
-        return replace(spread, **read_zero(Path(launch["deepspeed_config"]["deepspeed_config_file"]), precision))
+    if accelerate_config is not None and launch.get("distributed_type") == "DEEPSPEED":
+        return replace(spread, **read_zero(deepspeed_file(accelerate_config, launch), precision))
     return spread
+
+
+def read_launch(accelerate_config: Path) -> dict[str, Any]:
+    """The content of an accelerate config.
+
+    Raises:
+        ValueError: it is no mapping; names the file.
+    """
+    launch = yaml.safe_load(accelerate_config.read_text(encoding="utf-8"))
+    if not isinstance(launch, dict):
+        raise ValueError(
+            f"{accelerate_config}: expected the keys of an accelerate config, as `accelerate config` writes"
+        )
+    return launch
+
+
+def deepspeed_file(accelerate_config: Path, launch: Mapping[str, Any]) -> Path:
+    """The DeepSpeed config that an accelerate config names: beside it, or else from the working folder.
+
+    accelerate itself looks in the working folder alone.
+
+    Args:
+        launch: the content of `accelerate_config`.
+
+    Raises:
+        ValueError: it names none, or one that is in neither place; says which.
+    """
+    named = (launch.get("deepspeed_config") or {}).get("deepspeed_config_file")
+    if not named:
+        raise ValueError(
+            f"{accelerate_config}: distributed_type is DEEPSPEED, and deepspeed_config.deepspeed_config_file is missing"
+        )
+    beside = accelerate_config.parent
+    for file in (beside / named, beside / Path(named).name, Path(named)):
+        if file.is_file():
+            return file
+    raise ValueError(
+        f"{accelerate_config}: deepspeed_config_file {named}: no such file beside it in {beside.resolve()} or from "
+        f"{Path.cwd()}"
+    )
 
 
 def read_zero(deepspeed_config: Path, precision: str = "fp32") -> dict[str, Any]:

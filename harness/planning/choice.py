@@ -21,6 +21,7 @@ from harness.planning.plan import (
     setting,
 )
 from harness.planning.planned_model import PlannedModel
+from harness.storage.shipped import shipped
 from training.config import PairArguments
 from training.families import T5_TYPES
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PretrainedConfig
 
-CONFIGS = Path("accelerate_configs")
 MARGIN = 1.11
 """No measured peak was further above the planned one (docs/distributed.md)."""
 
@@ -115,7 +115,7 @@ def choice(model: PlannedModel, machine: Machine, *, full: bool) -> Choice:
     settings = model.training
     arguments = pair_arguments(model.pretrained, {**settings, "full": full})
     step = _pairs_a_step(settings, model.strategy)
-    usable = _usable(machine, config, settings)
+    usable = _usable(machine, config, model)
     kind = family(config)
     empty = model_to_train(config, kind, arguments)
     count = count_parameters(empty)
@@ -131,18 +131,22 @@ def choice(model: PlannedModel, machine: Machine, *, full: bool) -> Choice:
     return Choice(full, count.total if full else count.total - count.trained, tuple(options))
 
 
-def _usable(machine: Machine, config: PretrainedConfig, settings: Mapping[str, Any]) -> dict[Path, Strategy]:
-    """The configs for such a machine and model.
+def _usable(machine: Machine, config: PretrainedConfig, model: PlannedModel) -> dict[Path, Strategy]:
+    """The configs for such a machine and model: of those that come with the program, and the model's own.
 
     Raises:
         ValueError: there is none; says where they were looked for.
     """
-    found = {path: read_strategy(path, settings) for path in sorted(CONFIGS.glob("*.yaml"))}
+    folder = shipped("accelerate_configs")
+    own = [] if model.accelerate_config is None else [model.accelerate_config.resolve()]
+    paths = sorted({*folder.glob("*.yaml"), *own})
+    found = {path: read_strategy(path, model.training) for path in paths}
     able = {path: strategy for path, strategy in found.items() if _able(strategy, machine, config)}
     if not able:
         raise ValueError(
-            f"none of the {len(found)} configs in {CONFIGS.resolve()} is for {machine.gpus or 'no'} GPU(s) and a "
-            f"{config.model_type} model; start from the folder that has {CONFIGS}/"
+            f"none of the {len(found)} configs, those in {folder} and the experiment's own, is for "
+            f"{machine.gpus or 'no'} GPU(s) and a {config.model_type} model; write one with `accelerate config` and "
+            "name it in the experiment's training"
         )
     return able
 

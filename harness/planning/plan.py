@@ -16,7 +16,8 @@ from harness.metrics.formatting import parameters
 from harness.planning.activations import Batch
 from harness.planning.memory import GIB, Memory, Parameters, count_parameters, empty_model, training_memory
 from harness.planning.model_shapes import SHAPES, config_of
-from harness.planning.planned_model import PlannedModel
+from harness.planning.planned_model import PlannedModel, require_found
+from harness.storage.files import looked_in
 from training.config import PairArguments, TrainingArguments
 from training.families import with_adapter
 
@@ -44,12 +45,13 @@ def known_config(model: PlannedModel) -> PretrainedConfig:
     """The config of a model folder, or of a hub id without asking the hub where `model_shapes` knows it."""
     if model.pretrained in SHAPES:
         return config_of(model.pretrained)
+    require_found(model)
     try:
         return read_config({"pretrained": model.pretrained, "revision": model.revision})
     except OSError as error:
         raise ValueError(
-            f"model {model.name}: {model.pretrained} is no folder here, the hub could not be asked for its config, and "
-            f"its shape is not one of those known without it: {', '.join(SHAPES)}"
+            f"model {model.name}: {model.pretrained} is no folder {looked_in(model.folder)}, the hub could not be "
+            f"asked for its config, and its shape is not one of those known without it: {', '.join(SHAPES)}"
         ) from error
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.machine.strategy import Strategy
+from harness.models.smollm2 import INSTALL, NAME
+from harness.storage.files import looked_in
 
 
 @dataclass(frozen=True)
@@ -16,7 +18,7 @@ class PlannedModel:
 
     `tasks` are those of the base and, held-out pairs in place of all, of its checkpoints. `training` holds settings of
     `python -m training` alone. `accelerate_config` is the launch of the training, None one process; `strategy` says
-    how that spreads it.
+    how that spreads it. `folder` is the experiment file's, where a model's folder is looked for first.
     """
 
     name: str
@@ -28,3 +30,23 @@ class PlannedModel:
     revision: str = "main"
     start_token_id: int | None = None
     model_args: Mapping[str, Any] = field(default_factory=dict)
+    folder: Path = Path()
+
+
+def require_found(model: PlannedModel) -> None:
+    """Refuse a model's folder that is not there, where the name can only be a folder's, or is one that we can write.
+
+    Raises:
+        ValueError: names the places where it was looked for, and how to make it.
+    """
+    name = model.pretrained
+    if Path(name).is_dir():
+        return
+    missing = f"model {model.name}: no folder {name} {looked_in(model.folder)}"
+    if Path(name).name == NAME:
+        raise ValueError(
+            f"{missing}. `stereoscope model {NAME} {name}` writes it, which takes a minute; it needs\n"
+            f"  pip install 'lm-stereoscope[demo]'\n  {INSTALL}"
+        )
+    if name.startswith((".", "/", "~")) or len(Path(name).parts) > 2:
+        raise ValueError(missing)

@@ -12,6 +12,7 @@ import shlex
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,6 +118,9 @@ def _config(args: argparse.Namespace) -> EvaluatorConfig:
             "--cache_requests: lm-eval files requests under the task's name alone and would reuse those made from "
             "other data or another prompt; leave it out"
         )
+    for package, asked in (("wandb", config.wandb_args), ("trackio", config.trackio_args)):
+        if asked and find_spec(package) is None:
+            raise ValueError(f"--{package}_args needs {package}, which is not installed: pip install {package}")
     if not config.tasks:
         raise ValueError("--tasks: which? For example crows_pairs,stereoset,wikitext2")
     if config.model in OUR_MODELS and "device" not in given:
@@ -138,10 +142,17 @@ def _load(config: EvaluatorConfig) -> Any:
 
         import harness.models.any  # noqa: F401 - registers this project's models
 
-    return get_model(config.model).create_from_arg_obj(
-        config.model_args,
-        {"batch_size": config.batch_size, "max_batch_size": config.max_batch_size, "device": config.device},
-    )
+    further = {"batch_size": config.batch_size, "max_batch_size": config.max_batch_size, "device": config.device}
+    try:
+        return get_model(config.model).create_from_arg_obj(config.model_args, further)
+    except ImportError as error:
+        extra = " Here that is `pip install 'lm-stereoscope[api]'`" if _is_of_apis(error) else ""
+        raise RuntimeError(f"--model {config.model}: {error}{extra}") from error
+
+
+def _is_of_apis(error: ImportError) -> bool:
+    """Whether it is what lm-eval says of packages in its extra `api`."""
+    return any(word in str(error) for word in ("lm-eval[api]", "tiktoken", "tenacity", "aiohttp"))
 
 
 def _score(lm: Any, config: EvaluatorConfig, command: str, subfolder: str = "") -> Results | None:

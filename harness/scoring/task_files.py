@@ -7,18 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from harness.storage.shipped import shipped
+
 
 class Selection(NamedTuple):
     """lm-eval's task manager and the names in it that were asked for."""
 
     manager: Any
     names: list[str]
-
-
-def tasks_folder() -> Path:
-    """The folder of this project's task YAMLs: inside the package once installed, beside it in a checkout."""
-    package = Path(__file__).parents[1]
-    return next(folder for folder in (package / "tasks", package.parent / "tasks") if folder.is_dir())
 
 
 def check_task_files(folder: Path) -> None:
@@ -53,7 +49,7 @@ def select(tasks: Sequence[str], metadata: Mapping[str, Any], include_path: str 
 
     # It tells of `--metadata` for every task that has a reader, every time.
     logging.getLogger("lm_eval.api.task").addFilter(_is_news)
-    ours = tasks_folder()
+    ours = shipped("tasks")
     check_task_files(ours)
     folders = [ours, *([include_path] if include_path else [])]
     manager = own = TaskManager(include_path=folders, include_defaults=False, metadata=dict(metadata))

@@ -31,6 +31,11 @@ def atomic_write(path: Path, chunks: str | Iterable[str]) -> None:
         raise
 
 
+def looked_in(*folders: Path) -> str:
+    """Folders in words, and the working folder with them, for the message of what is in none of them."""
+    return "in " + " or ".join(dict.fromkeys(str(folder.resolve()) for folder in (*folders, Path())))
+
+
 def sha256_file(path: Path) -> str:
     """Hex digest of a file's bytes; a file that has not changed since is read once in a process's life."""
     status = path.stat()

@@ -20,8 +20,8 @@ from harness.data import crows_pairs
 from harness.metrics.crows_pairs import record_pll
 from harness.models.masked import MaskedLM
 from harness.scoring.evaluation import evaluate, score
-from harness.scoring.task_files import tasks_folder
 from harness.storage.results import find_scored
+from harness.storage.shipped import shipped
 
 TASK = "crows_pairs_pll"
 ROOT = Path(__file__).resolve().parents[2]
@@ -174,7 +174,7 @@ def test_a_checkpoint_is_scored_on_the_pairs_it_never_saw(model: Path, tmp_path:
 def test_another_family_is_told_which_tasks_it_can_do(make: str, instead: str, tmp_path: Path) -> None:
     folder = getattr(tiny_models, make)(tmp_path / "model")
     metadata = {"pretrained": str(folder), "data_dir": "sample"}
-    manager = TaskManager(include_path=tasks_folder(), include_defaults=False, metadata=metadata)
+    manager = TaskManager(include_path=shipped("tasks"), include_defaults=False, metadata=metadata)
     with pytest.raises(ValueError, match=rf"{TASK} takes masked language models.*{instead}"):
         manager.load([TASK])
 

@@ -14,7 +14,7 @@ from lm_eval import simple_evaluate
 from lm_eval.tasks import TaskManager
 from transformers import AutoTokenizer
 
-from harness.scoring.task_files import tasks_folder
+from harness.storage.shipped import shipped
 
 LN2 = math.log(2)
 
@@ -80,7 +80,7 @@ def stereoset_file(folder: Path, intrasentence: list[Any], intersentence: list[A
 def scores(model: Path, task: str, **metadata: Any) -> dict[str, float | None]:
     """The task's metrics from plain lm-eval: its own `hf` model, nothing of ours but the task folder."""
     manager = TaskManager(
-        include_path=tasks_folder(), include_defaults=False, metadata={"pretrained": str(model), **metadata}
+        include_path=shipped("tasks"), include_defaults=False, metadata={"pretrained": str(model), **metadata}
     )
     results = simple_evaluate(
         "hf",
@@ -118,7 +118,7 @@ def test_crows_scores_are_the_ones_counted_by_hand(model: Path, tmp_path: Path) 
 
 def test_another_start_token_changes_the_score(model: Path, tmp_path: Path) -> None:
     manager = TaskManager(
-        include_path=tasks_folder(),
+        include_path=shipped("tasks"),
         include_defaults=False,
         metadata={"pretrained": str(model), "prefix_token_id": 1, "data_dir": str(crows_file(tmp_path))},
     )

@@ -20,7 +20,8 @@ from harness.data.crows_pairs import BIAS_TYPES
 from harness.data.families import FAMILIES, TASKS_OF, Family
 from harness.metrics.benchmarks import BENCHMARKS
 from harness.models.causal import CausalLM
-from harness.scoring.task_files import check_task_files, leaves, select, tasks_folder
+from harness.scoring.task_files import check_task_files, leaves, select
+from harness.storage.shipped import shipped
 
 GROUPS = {
     "stereoset",
@@ -157,7 +158,7 @@ def test_lm_evals_stock_crows_pairs_and_ours_agree_on_the_real_pairs(byte_llama:
 
 def test_plain_lm_eval_prints_every_metric_of_the_whole_and_of_each_bias_type(byte_llama: Path) -> None:
     command = f"""-m lm_eval --model hf --model_args pretrained={byte_llama},dtype=float32 --device cpu --batch_size 4
-        --include_path {tasks_folder()} --tasks crows_pairs --metadata data_dir=sample --limit 30"""
+        --include_path {shipped("tasks")} --tasks crows_pairs --metadata data_dir=sample --limit 30"""
     done = subprocess.run([sys.executable, *command.split()], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     rows = {

@@ -14,10 +14,10 @@ import pytest
 import tiny_models
 
 from harness.scoring.eval_command import run
-from harness.scoring.task_files import tasks_folder
 from harness.storage.results import find_scored
+from harness.storage.shipped import shipped
 
-CONFIG = tasks_folder().parent / "accelerate_configs" / "cpu_2proc.yaml"
+CONFIG = shipped("accelerate_configs") / "cpu_2proc.yaml"
 LAUNCH = ("-m", "accelerate.commands.launch", "--config_file", str(CONFIG), "--main_process_port", "0")
 # An odd number, so that lm-eval pads the second process's requests.
 DOCUMENTS = "5"

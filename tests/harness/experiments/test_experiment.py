@@ -9,13 +9,16 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from hostile_folder import STEREOSCOPE, imported, write_own_modules
 from tiny_models import byte_bert, byte_llama
 
 from harness.experiments.experiment import _checkpoint_tasks, _claim, run
@@ -28,6 +31,8 @@ from kill_twenty_times import timeless  # noqa: E402
 
 STAGES = ("score tiny", "train tiny", "score checkpoints of tiny")
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+HERE = Path(tempfile.mkdtemp(prefix="working_folder_"))
+"""Where all runs are started: among a user's own modules, of which none may be imported."""
 
 
 @pytest.fixture(scope="module")
@@ -58,15 +63,22 @@ def write(file: Path, model: Path, **changes: Any) -> Path:
 
 
 def stereoscope(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "harness", *map(str, arguments)]
+    return [*STEREOSCOPE, *map(str, arguments)]
 
 
 def finish(*arguments: object) -> str:
     outcome = subprocess.run(
-        stereoscope(*arguments), env=ENVIRONMENT, cwd=ROOT, capture_output=True, text=True, check=False
+        stereoscope(*arguments), env=ENVIRONMENT, cwd=HERE, capture_output=True, text=True, check=False
     )
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
     return outcome.stdout + outcome.stderr
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_modules() -> Iterator[None]:
+    write_own_modules(HERE)
+    yield
+    shutil.rmtree(HERE)
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +99,11 @@ def test_a_run_scores_the_base_and_every_checkpoint_and_reports(finished: tuple[
         assert (out / "report" / name).stat().st_size > 100
     for number, stage in enumerate(STAGES, start=1):
         assert f"[{number}/4] {stage}: done in" in output
+
+
+@pytest.mark.slow
+def test_a_users_own_modules_in_the_working_folder_are_not_imported(finished: tuple[Path, Path, str]) -> None:
+    assert imported(HERE) == []
 
 
 @pytest.mark.slow
@@ -118,7 +135,7 @@ def test_a_run_killed_in_any_stage_goes_on_to_the_same_report(
 ) -> None:
     experiment = write(tmp_path / "tiny.yaml", model)
     arguments = ("run", experiment, "--output_dir", tmp_path / "out")
-    process = subprocess.Popen(stereoscope(*arguments), env=ENVIRONMENT, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(stereoscope(*arguments), env=ENVIRONMENT, cwd=HERE, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     for line in process.stderr:
         if f"[{stage}/4]" in line and "started" in line:
@@ -136,7 +153,7 @@ def test_a_killed_training_process_is_started_again_and_sigterm_to_the_run_loses
 ) -> None:
     experiment, training = write(tmp_path / "tiny.yaml", model), tmp_path / "out" / "tiny" / "training"
     arguments = ("run", experiment, "--output_dir", tmp_path / "out")
-    process = subprocess.Popen(stereoscope(*arguments), env=ENVIRONMENT, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(stereoscope(*arguments), env=ENVIRONMENT, cwd=HERE, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     wait_for(training / "fold-0" / "checkpoint-2")
@@ -156,13 +173,14 @@ def test_a_killed_training_process_is_started_again_and_sigterm_to_the_run_loses
 def test_sigterm_to_a_run_that_trains_in_two_processes_saves_the_step_that_it_was_at(
     model: Path, tmp_path: Path
 ) -> None:
-    config = ROOT / "accelerate_configs" / "cpu_2proc.yaml"
+    config = "cpu_2proc"
     steps = {"num_folds": 2, "folds": [0], "max_steps": 80, "save_strategy": "steps", "save_steps": 40}
-    training = {**steps, "accelerate_config": str(config), "per_device_train_batch_size": 2, "disable_tqdm": True}
-    experiment = write(tmp_path / "tiny.yaml", model, tasks=["crows_pairs"], scoring={}, training=training)
+    training = {**steps, "accelerate_config": config, "per_device_train_batch_size": 2, "disable_tqdm": True}
+    scoring = {"accelerate_config": config}
+    experiment = write(tmp_path / "tiny.yaml", model, tasks=["crows_pairs"], scoring=scoring, training=training)
     arguments = ("run", experiment, "--output_dir", tmp_path / "out")
     fold = tmp_path / "out" / "tiny" / "training" / "fold-0"
-    process = subprocess.Popen(stereoscope(*arguments), env=ENVIRONMENT, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(stereoscope(*arguments), env=ENVIRONMENT, cwd=HERE, stderr=subprocess.PIPE, text=True)
     wait_for(fold / "checkpoint-40")
     process.send_signal(signal.SIGTERM)
     assert process.stderr is not None
@@ -173,6 +191,7 @@ def test_sigterm_to_a_run_that_trains_in_two_processes_saves_the_step_that_it_wa
     assert f"stopped by SIGTERM after step {saved} of 80" in output
     assert f"resuming from checkpoint-{saved}" in finish(*arguments)
     assert {folder.name for folder in fold.glob("checkpoint-*")} == {"checkpoint-40", "checkpoint-80"}
+    assert imported(HERE) == []
 
 
 def wait_for(folder: Path, seconds: float = 240) -> None:
@@ -211,7 +230,7 @@ def test_a_dry_run_prints_every_command_and_writes_nothing(
     printed = capsys.readouterr().out
     for stage in STAGES:
         assert f"{stage}: " in printed
-    assert "-m training --config" in printed
+    assert "run_module.py training --config" in printed
     assert "causal, 32k parameters" in printed
     assert "GiB on each: weights" in printed
     assert not (tmp_path / "out").exists()

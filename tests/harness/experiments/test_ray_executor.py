@@ -18,13 +18,13 @@ from typing import IO, Any
 import pytest
 import ray
 import yaml
+from hostile_folder import STEREOSCOPE, imported, write_own_modules
 from tiny_models import byte_llama
 
 from harness.experiments.ray_executor import RayExecutor
 from harness.experiments.ray_worker import Order, missing
 from harness.experiments.stage import Needs, Stage
 
-ROOT = Path(__file__).resolve().parents[3]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 SMALL = {"object_store_memory": 100 << 20}
 pytestmark = [pytest.mark.slow, pytest.mark.distributed]
@@ -89,18 +89,18 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def local_report(experiment: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     out = tmp_path_factory.mktemp("local") / "out"
-    done = subprocess.run(command(experiment, out), env=ENVIRONMENT, cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(command(experiment, out), env=ENVIRONMENT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return timeless(out)
 
 
 def command(experiment: Path, out: Path, *more: str) -> list[str]:
-    return [sys.executable, "-m", "harness", "run", str(experiment), "--output_dir", str(out), *more]
+    return [*STEREOSCOPE, "run", str(experiment), "--output_dir", str(out), *more]
 
 
-def start(experiment: Path, out: Path, cluster: Any) -> subprocess.Popen[str]:
+def start(experiment: Path, out: Path, cluster: Any, working_folder: Path) -> subprocess.Popen[str]:
     arguments = command(experiment, out, "--executor", "ray", "--address", cluster.address)
-    return subprocess.Popen(arguments, env=ENVIRONMENT, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(arguments, env=ENVIRONMENT, cwd=working_folder, stderr=subprocess.PIPE, text=True)
 
 
 def read_until(stream: IO[str] | None, *words: str) -> str:
@@ -135,7 +135,8 @@ def test_a_run_whose_node_is_killed_in_training_ends_with_the_local_runs_report(
 ) -> None:
     cluster.add_node(num_cpus=1, **SMALL)
     out = tmp_path / "out"
-    run = start(experiment, out, cluster)
+    own_modules = write_own_modules(tmp_path / "mine")
+    run = start(experiment, out, cluster, own_modules)
     node = read_until(run.stderr, "train tiny: started on")
     wait_for(out / "tiny" / "training" / "fold-0", "checkpoint-*/manifest.json")
     by_name = {one.node_id[:8]: one for one in cluster.worker_nodes}
@@ -146,6 +147,7 @@ def test_a_run_whose_node_is_killed_in_training_ends_with_the_local_runs_report(
     assert "train tiny: lost with its machine, started again" in output
     assert "fold 0: resuming from checkpoint-" in (out / "logs" / "train-tiny.log").read_text()
     assert timeless(out) == local_report
+    assert imported(own_modules) == []
 
 
 def stage(folder: Path, name: str, code: str = "", after: str | None = None, gpus: int = 0) -> Stage:

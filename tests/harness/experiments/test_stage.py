@@ -11,6 +11,7 @@ import pytest
 from harness.experiments.experiment import scoring_gpus
 from harness.experiments.experiment_file import Scoring
 from harness.experiments.stage import Needs, launcher, needs
+from harness.machine.run_module import program
 
 CONFIGS = Path(__file__).resolve().parents[3] / "accelerate_configs"
 
@@ -23,17 +24,17 @@ def test_without_several_gpus_a_stage_is_one_plain_process(gpus: int) -> None:
 
 def test_without_a_config_a_stage_has_a_process_on_every_gpu() -> None:
     command = launcher(None, 4)
-    assert command[1:6] == ("-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "4")
+    assert command[1:6] == (*program("accelerate.commands.launch"), "--multi_gpu", "--num_processes", "4")
     assert needs(None, 4) == Needs(4, 4)
 
 
 def test_accelerate_reads_the_launch_over_all_gpus_as_it_is_meant() -> None:
     from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 
-    arguments = [*launcher(None, 4)[3:], "-m", "harness", "score", "job.json"]
+    arguments = [*launcher(None, 4)[3:], *program("harness"), "score", "job.json"]
     args, _, _ = _validate_launch_command(launch_command_parser().parse_args(arguments))
     assert (args.multi_gpu, args.num_processes, args.num_machines, args.gpu_ids) == (True, 4, 1, "all")
-    assert (args.module, args.training_script) == (True, "harness")
+    assert (args.module, args.training_script) == (None, program("harness")[0])
     assert (args.use_deepspeed, args.use_fsdp, args.mixed_precision) == (False, False, "no")
 
 

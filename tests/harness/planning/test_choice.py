@@ -45,6 +45,7 @@ def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     config(folder, "cpu_2proc", "MULTI_GPU", use_cpu=True)
     config(folder, "two_machines", "MULTI_GPU", num_machines=2)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("harness.planning.choice.shipped", lambda name: tmp_path / name)
     return folder
 
 
@@ -107,8 +108,14 @@ def test_only_configs_of_as_many_devices_of_the_kind_and_one_machine_are_planned
 
 
 def test_without_a_config_for_the_machine_its_folder_is_named(byte_llama: Path) -> None:
-    with pytest.raises(ValueError, match=r"none of the 12 configs in .*accelerate_configs is for 8 GPU\(s\)"):
+    with pytest.raises(ValueError, match=r"none of the 12 configs, those in .*accelerate_configs and .* 8 GPU\(s\)"):
         of(str(byte_llama), Machine(8, 80, bf16=True, host_gib=64))
+
+
+def test_a_config_of_the_users_own_is_planned_where_the_experiment_names_it(tmp_path: Path, byte_llama: Path) -> None:
+    config(tmp_path, "mine", "MULTI_GPU", num_processes=8)
+    made = of(str(byte_llama), Machine(8, 80, bf16=True, host_gib=64), accelerate_config="mine.yaml")
+    assert names(made) == ["mine"]
 
 
 @pytest.mark.parametrize(("accumulation", "step"), [(1, 8), (2, 16)])
