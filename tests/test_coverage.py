@@ -34,7 +34,7 @@ def test_what_is_not_there_is_not_claimed(world: str) -> None:
 
 
 def test_a_fall_of_five_points_is_found() -> None:
-    world = "SS 62 to 57, training varies by 1 point"
+    world = "the same, training varies by 1 point"
     (claims,) = family_claims(EXPERIMENTS, {world: WORLDS[world]})
     assert claims.of_ss >= 90
 
