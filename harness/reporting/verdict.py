@@ -96,14 +96,16 @@ def _headlines(entries: Sequence[Entry]) -> list[Headline]:
 
 
 def _measure(entry: Entry) -> Measure:
-    low, high = entry.difference_low, entry.difference_high
+    # Near the ideal the distance's interval is the wider one: either side of it is possible there.
+    ends = ((entry.difference_low, entry.difference_high), (entry.distance_low, entry.distance_high))
+    widths = [(high - low) / 2 for low, high in ends if low is not None and high is not None]
     return Measure(
         _key(entry),
         entry.distance_change,
         entry.distance_low,
         entry.distance_high,
         entry.distance_p,
-        None if low is None or high is None else (high - low) / 2,
+        max(widths, default=None),
     )
 
 
