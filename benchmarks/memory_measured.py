@@ -27,6 +27,7 @@ import torch
 from transformers import AutoConfig, PretrainedConfig, set_seed
 
 from harness.data.families import Family, family
+from harness.data.split import Split
 from harness.machine.allocator import hand_freed_memory_back
 from harness.machine.strategy import Strategy, read_strategy
 from harness.planning.activations import Batch
@@ -159,6 +160,7 @@ def _train(case: Case, kind: Family, models: Sequence[Any], batch: Batch) -> Non
             train_dataset=_texts(batch, case, model.config.vocab_size),
             data_collator=PairCollator(0),
             pair_arguments=arguments,
+            split=Split(data_sha256="", folds=1, fold=-1, train=(), held_out=()),
             base_model=base,
         ).train()
 

@@ -8,9 +8,9 @@ import re
 import shutil
 from pathlib import Path
 
+from harness.data.split import MANIFEST
 from harness.storage.files import atomic_write, sha256_file
 
-MANIFEST = "manifest.json"
 UNSCHEDULED = "unscheduled.json"
 FOR_RESUMING = ("optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state*.pth", "latest", "global_step*")
 """What a checkpoint holds beside weights, config and trainer_state.json: some three times the trained weights' size."""

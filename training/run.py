@@ -116,6 +116,8 @@ def train_fold(
 ) -> bool:
     """Train on the pairs of `split.train`; leaves split.json, run.json, checkpoint-N folders, trained.json.
 
+    Each checkpoint-N has a split.json of its own, which names its weights; the fold's says what the run holds out.
+
     Returns:
         Whether it is finished: not if a callback stopped it, and then without trained.json.
 
@@ -155,6 +157,7 @@ def train_fold(
         data_collator=PairCollator(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0),
         processing_class=tokenizer,
         pair_arguments=pair_arguments,
+        split=split,
         base_model=base_model,
         callbacks=list(callbacks),
     )
@@ -200,7 +203,7 @@ def claim(folder: Path, split: Split, settings: dict[str, object], writes: bool)
     Raises:
         ValueError: another split or other settings made what is in there; names the keys that differ.
     """
-    wanted = {RUN_FILE: settings, SPLIT_FILE: split.model_dump(mode="json")}
+    wanted = {RUN_FILE: settings, SPLIT_FILE: split.model_dump(mode="json", exclude_none=True)}
     for name, content in wanted.items():
         file = folder / name
         if file.is_file():

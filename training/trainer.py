@@ -8,7 +8,8 @@ What differs from the stock Trainer, and why:
 - batches group sentences of one length, and are the same for every number of processes;
 - the frozen base of `balance` is the model with its adapter switched off, so there is no second copy (under full
   fine-tuning there is one, sharded where the trained model is);
-- a checkpoint is written aside and renamed, so a folder named checkpoint-N is complete;
+- a checkpoint is written aside and renamed, so a folder named checkpoint-N is complete; it holds the split of its
+  pairs, with the digests of its weights and of the base model's;
 - `save_total_limit` takes from older checkpoints what resuming needs, never the weights, which are still to be scored;
 - after the first step each process checks that it holds its share of what ZeRO splits, and no more;
 - a loss that is not finite stops the run.
@@ -28,7 +29,9 @@ from torch.utils.data import Sampler
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
+from harness.data.split import Split, bind
 from harness.models.head import logits_at
+from harness.storage.weights import files_sha256
 from training import objectives
 from training.as_asked import require_disjoint, require_strategy, zero_stage_of
 from training.checkpoints import complete_checkpoints, keep_weights_only, seal
@@ -44,10 +47,15 @@ class PairTrainer(Trainer):
     """Minimises `pair_arguments.objective` over a `PairDataset`."""
 
     def __init__(
-        self, *args: Any, pair_arguments: PairArguments, base_model: PreTrainedModel | None = None, **kwargs: Any
+        self,
+        *args: Any,
+        pair_arguments: PairArguments,
+        split: Split,
+        base_model: PreTrainedModel | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.pair_arguments = pair_arguments
+        self.pair_arguments, self.split = pair_arguments, split
         self.base_model = None if base_model is None else frozen_copy(base_model, self.accelerator)
         self.sharding = ShardingCheck(self.accelerator, self.base_model)
         self.add_callback(self.sharding)
@@ -167,6 +175,8 @@ class PairTrainer(Trainer):
             # DeepSpeed's scripts that put shards together: the weights are whole already.
             for script in (output / SAVING / name).glob("zero_to_*.py"):
                 script.unlink()
+            base = self.pair_arguments.model_name_or_path
+            bind(output / SAVING / name, self.split, base, files_sha256(base))
             seal(output / SAVING / name)
             shutil.rmtree(output / name, ignore_errors=True)
             (output / SAVING / name).rename(output / name)

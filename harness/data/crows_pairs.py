@@ -7,10 +7,11 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from harness.data.exchanged_words import words_seen
 from harness.data.families import Family
-from harness.data.held_out import held_out_ids
+from harness.data.held_out import held_out_split
 from harness.data.infill import infill_pair, require_sentinels
 from harness.data.sources import DataFile, locate_for
 from harness.data.tokens import Tokens, columns, load_tokenizer, load_tokens
@@ -49,6 +50,31 @@ class Pair:
         return hashlib.sha256(f"{self.sent_more}\n{self.sent_less}".encode()).hexdigest()[:16]
 
 
+class AskedPairs(NamedTuple):
+    """The pairs that a task asks about, and their file; `words_seen` as in `harness.data.exchanged_words`.
+
+    `words_seen` is None where all pairs of the file are asked about, whatever was trained.
+    """
+
+    pairs: list[Pair]
+    data: DataFile
+    words_seen: frozenset[str] | None
+
+    def columns(self, pair: Pair) -> dict[str, str | int | bool]:
+        """What every scored row carries of its pair."""
+        seen = {} if self.words_seen is None else {"words_seen": pair.pair_id in self.words_seen}
+        return {
+            "pair_id": pair.pair_id,
+            "row": pair.row,
+            "sent_more": pair.sent_more,
+            "sent_less": pair.sent_less,
+            "direction": pair.direction,
+            "bias_type": pair.bias_type,
+            "writer": pair.writer,
+            **seen,
+        }
+
+
 def read(path: Path) -> list[Pair]:
     """Read the CSV. Sentences are kept byte for byte: one of them (row 1293) holds a line break, and is scored with it.
 
@@ -75,20 +101,20 @@ def dataset(*, held_out: bool = False, **metadata: object) -> dict[str, Dataset]
     from datasets import Dataset
 
     task = task_name("crows_pairs", held_out)
-    pairs, data = scored_pairs(task, metadata, held_out)
+    asked = scored_pairs(task, metadata, held_out)
     tokens = _tokens(metadata, task)
     rows = []
-    for pair in pairs:
+    for pair in asked.pairs:
         query, answers = _asked(pair, tokens.family)
         rows.append(
             {
-                **pair_columns(pair),
+                **asked.columns(pair),
                 "query": query,
                 "answers": answers,
                 "tokens_more": tokens.count(query, answers[0]),
                 "tokens_less": tokens.count(query, answers[1]),
                 **columns(tokens),
-                **data.columns,
+                **asked.data.columns,
             }
         )
     return {"test": Dataset.from_list(rows)}
@@ -99,8 +125,8 @@ def task_name(task: str, held_out: bool) -> str:
     return f"{task}_heldout" if held_out else task
 
 
-def scored_pairs(task: str, metadata: Mapping[str, object], held_out: bool) -> tuple[list[Pair], DataFile]:
-    """The pairs that a task asks about, all of the file or those that the checkpoint never saw, and their file.
+def scored_pairs(task: str, metadata: Mapping[str, object], held_out: bool) -> AskedPairs:
+    """The pairs that a task asks about, all of the file or those that the checkpoint never saw.
 
     Raises:
         ValueError: which pairs are held out is unknown, or none is; names the task.
@@ -108,25 +134,13 @@ def scored_pairs(task: str, metadata: Mapping[str, object], held_out: bool) -> t
     data = locate_for("crows_pairs", metadata)
     pairs = read(data.path)
     if not held_out:
-        return pairs, data
-    chosen = held_out_ids(task, metadata, data)
-    pairs = [pair for pair in pairs if pair.pair_id in chosen]
-    if not pairs:
+        return AskedPairs(pairs, data, None)
+    split = held_out_split(task, metadata, data)
+    kept = frozenset(split.held_out)
+    chosen = [pair for pair in pairs if pair.pair_id in kept]
+    if not chosen:
         raise ValueError(f"{task}: the split holds out no pair of {data.path}; there is nothing to score")
-    return pairs, data
-
-
-def pair_columns(pair: Pair) -> dict[str, str | int]:
-    """What every scored row carries of its pair."""
-    return {
-        "pair_id": pair.pair_id,
-        "row": pair.row,
-        "sent_more": pair.sent_more,
-        "sent_less": pair.sent_less,
-        "direction": pair.direction,
-        "bias_type": pair.bias_type,
-        "writer": pair.writer,
-    }
+    return AskedPairs(chosen, data, words_seen(pairs, split.train, split.held_out))
 
 
 def _tokens(metadata: Mapping[str, object], task: str) -> Tokens:

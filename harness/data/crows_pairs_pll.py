@@ -5,7 +5,7 @@ from __future__ import annotations
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from harness.data.crows_pairs import pair_columns, scored_pairs, task_name
+from harness.data.crows_pairs import scored_pairs, task_name
 from harness.data.masked_text import scored_text
 from harness.data.tokens import columns, load_tokenizer, load_tokens
 
@@ -38,21 +38,21 @@ def dataset(*, held_out: bool = False, **metadata: object) -> dict[str, Dataset]
     task = task_name("crows_pairs_pll", held_out)
     tokens = load_tokens(metadata, task, ("masked",))
     tokenizer = load_tokenizer(metadata)
-    pairs, data = scored_pairs(task, metadata, held_out)
+    asked = scored_pairs(task, metadata, held_out)
     uncased = is_uncased(tokenizer)
     rows = []
-    for pair in pairs:
+    for pair in asked.pairs:
         more, less = (text.lower() if uncased else text for text in (pair.sent_more, pair.sent_less))
         found = shared_tokens(tokenizer, more, less)
         rows.append(
             {
-                **pair_columns(pair),
+                **asked.columns(pair),
                 "answers": [more, less],
                 "given": [found.own_more, found.own_less],
                 "tokens_more": found.shared,
                 "tokens_less": found.shared,
                 **columns(tokens),
-                **data.columns,
+                **asked.data.columns,
             }
         )
     return {"test": Dataset.from_list(rows)}

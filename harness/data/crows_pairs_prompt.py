@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from harness.data.crows_pairs import Pair, pair_columns, scored_pairs, task_name
+from harness.data.crows_pairs import Pair, scored_pairs, task_name
 from harness.data.families import require_family
 from harness.data.prompt import choose_template
 
@@ -37,16 +37,16 @@ def dataset(*, held_out: bool = False, **metadata: object) -> dict[str, Dataset]
     task = task_name("crows_pairs_prompt", held_out)
     require_family(metadata, task, ("causal", "seq2seq"))
     template = choose_template(metadata.get("prompt_template"), TEMPLATE, PLACEHOLDERS)
-    pairs, data = scored_pairs(task, metadata, held_out)
+    asked = scored_pairs(task, metadata, held_out)
     rows = [
         {
-            **pair_columns(pair),
+            **asked.columns(pair),
             "prompt": ask(template, pair, order),
             "order": list(order),
             "rotation": rotation,
-            **data.columns,
+            **asked.data.columns,
         }
-        for pair in pairs
+        for pair in asked.pairs
         for rotation, order in enumerate(orders(pair.pair_id))
     ]
     return {"test": Dataset.from_list(rows)}

@@ -1,17 +1,30 @@
-"""`split.json`: which CrowS-Pairs a training run saw and which it held out, named by content."""
+"""`split.json`: which CrowS-Pairs a training run saw and which it held out, named by content, and for which weights."""
 
 from __future__ import annotations
 
 import json
+import logging
+from functools import cache
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from harness.storage.files import atomic_write, sha256_file
+from harness.storage.weights import weights_sha256
+
 SPLIT_FILE = "split.json"
+MANIFEST = "manifest.json"
+"""Written by `training.checkpoints` when a checkpoint is complete: the digest of each of its files."""
+
+log = logging.getLogger(__name__)
 
 
 class Split(BaseModel):
-    """One fold of a cross-fitting. `train` and `held_out` hold `Pair.pair_id`s; together they are the whole file."""
+    """One fold of a cross-fitting. `train` and `held_out` hold `Pair.pair_id`s; together they are the whole file.
+
+    A checkpoint's own names its weights, the base model and the base's weights. A fold's folder, above its
+    checkpoints, has one without; there and in files of before these are None.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -20,21 +33,83 @@ class Split(BaseModel):
     fold: int
     train: tuple[str, ...]
     held_out: tuple[str, ...]
+    weights_sha256: str | None = None
+    base: str | None = None
+    base_weights_sha256: str | None = None
+
+    def same_pairs(self, other: Split) -> bool:
+        """Whether both train on the same pairs and hold out the same ones."""
+        return (self.data_sha256, self.train, self.held_out) == (other.data_sha256, other.train, other.held_out)
 
 
-def find_split(checkpoint: Path) -> Split:
-    """The split of the run that wrote `checkpoint`: the nearest `split.json` in the folder or up to two above it.
+def bind(checkpoint: Path, split: Split, base: str, base_weights_sha256: str) -> None:
+    """Write into a checkpoint's folder, whose weights are complete, which pairs these weights were trained on."""
+    told = {"weights_sha256": weights_sha256(checkpoint), "base": base, "base_weights_sha256": base_weights_sha256}
+    bound = split.model_copy(update=told)
+    atomic_write(checkpoint / SPLIT_FILE, json.dumps(bound.model_dump(mode="json"), indent=1) + "\n")
+
+
+def nearest_split_file(folder: Path) -> Path | None:
+    """The nearest `split.json`, in the folder or up to two above it."""
+    resolved = folder.resolve()
+    candidates = (candidate / SPLIT_FILE for candidate in (resolved, *resolved.parents[:2]))
+    return next((file for file in candidates if file.is_file()), None)
+
+
+def read_split(file: Path) -> Split:
+    """The split of a file.
 
     Raises:
-        FileNotFoundError: there is none, so nobody knows which pairs the checkpoint saw.
+        ValueError: it is none; names it.
     """
-    folder = checkpoint.resolve()
-    for candidate in (folder, *folder.parents[:2]):
-        file = candidate / SPLIT_FILE
-        if file.is_file():
-            return Split.model_validate(json.loads(file.read_text(encoding="utf-8")))
-    raise FileNotFoundError(
-        f"{checkpoint}: no {SPLIT_FILE} in this folder or the two above it, so the pairs it was trained on "
-        "are unknown and a held-out score would mean nothing. Score `crows_pairs` instead, or name a checkpoint that "
-        "`python -m training` wrote."
+    try:
+        return Split.model_validate_json(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file} is no {SPLIT_FILE} of `python -m training`: {error}") from error
+
+
+def find_split(checkpoint: Path) -> Split | None:
+    """The split that a checkpoint's weights were trained with, None if there is none in its folder or two above it.
+
+    Raises:
+        ValueError: the split belongs to other weights, or the checkpoint had one of its own, which is gone.
+    """
+    file = nearest_split_file(checkpoint)
+    if file is None:
+        return None
+    split = read_split(file)
+    if split.weights_sha256 is None:
+        _take_on_trust(checkpoint.resolve(), file)
+    elif (found := weights_sha256(checkpoint)) != split.weights_sha256:
+        raise ValueError(
+            f"{file} belongs to other weights than those in {checkpoint}: expected sha256 {split.weights_sha256}, "
+            f"found {found}, so the pairs they were trained on are unknown. Put the checkpoint's own file back, or "
+            "score all pairs"
+        )
+    return split
+
+
+def _take_on_trust(checkpoint: Path, file: Path) -> None:
+    """A split that names no weights: checkpoints of before have no other."""
+    manifest = checkpoint / MANIFEST
+    sealed = json.loads(manifest.read_text(encoding="utf-8")) if manifest.is_file() else {}
+    if SPLIT_FILE in sealed and file.parent != checkpoint:
+        raise ValueError(
+            f"{checkpoint}: its {MANIFEST} lists a {SPLIT_FILE}, which is not there; {file} names no weights and may "
+            "be another checkpoint's. Put the checkpoint's own back, or score all pairs"
+        )
+    for name, digest in sealed.items():
+        weights = checkpoint / name
+        if weights.suffix == ".safetensors" and weights.is_file() and (found := sha256_file(weights)) != digest:
+            raise ValueError(
+                f"{weights}: not the weights that the training run of {file} wrote: expected sha256 {digest}, found "
+                f"{found}, so the pairs they were trained on are unknown. Put the original back, or score all pairs"
+            )
+    _warn_once(
+        f"{file} does not say which weights it belongs to: that {checkpoint} was trained with it is taken on trust"
     )
+
+
+@cache
+def _warn_once(message: str) -> None:
+    log.warning(message)

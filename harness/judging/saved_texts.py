@@ -10,7 +10,8 @@ from typing import Any
 
 from harness.judging.judges import REGARD_LABELS, Choice, Judge, choice_of, judge_of
 from harness.metrics.benchmarks import BENCHMARKS
-from harness.storage.results import PROVENANCE_KEY, Generation, Scored, find_scored, read_scored, write_results
+from harness.storage.provenance import Generation
+from harness.storage.results import PROVENANCE_KEY, Scored, find_scored, read_scored, write_results
 
 log = logging.getLogger(__name__)
 
@@ -161,9 +162,13 @@ def _written(scored: Scored, lines: Mapping[str, Lines], judges: Mapping[str, tu
         task: [json.dumps(line, ensure_ascii=False) + "\n" for line in judged] for task, judged in lines.items()
     }
     for task in scored.results["configs"]:
-        if task not in samples and (file := scored.samples_file(task)).is_file():
-            samples[task] = [file.read_text(encoding="utf-8")]
-    written = write_results(scored.file.parent, results, samples, name=scored.file.stem.rpartition("_")[0])
+        if task not in samples and scored.samples_file(task).is_file():
+            samples[task] = [scored.checked_samples_file(task).read_text(encoding="utf-8")]
+    # What nobody could check while it was read gets no seal by being written again.
+    unsealed = [task for task in samples if scored.seal(task) is None]
+    written = write_results(
+        scored.file.parent, results, samples, name=scored.file.stem.rpartition("_")[0], unsealed=unsealed
+    )
     if not scored.provenance.is_judged:
         scored.file.unlink()
         for task in scored.results["configs"]:

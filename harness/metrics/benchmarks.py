@@ -26,7 +26,8 @@ class Benchmark(NamedTuple):
 
     `choice` is the yes or no of a record that `choice_metric` counts, for a paired test; `pools` names the tasks whose
     records, taken together, are this one's, for a score that no single task has; `whole` names the task that a
-    held-out one takes its pairs from; `generation` says what generated texts are judged for.
+    held-out one takes its pairs from; `generation` says what generated texts are judged for; `times_asked` is how many
+    records an item has, one for each order of its options.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Benchmark(NamedTuple):
     pools: tuple[str, ...] = ()
     whole: str | None = None
     generation: Literal["toxicity", "regard", "honest"] | None = None
+    times_asked: Callable[[Sequence[Any]], int] = lambda records: 1
 
 
 def _crows_pairs(name: str, whole: str | None = None) -> Benchmark:
@@ -73,6 +75,7 @@ def _crows_pairs_prompt(name: str, whole: str | None = None) -> Benchmark:
         crows_pairs_prompt.metrics,
         crows_pairs_prompt.parts,
         item_key=lambda answer: f"{answer.pair_id}/{answer.row}/{answer.rotation}",
+        times_asked=lambda answers: 1 + max(answer.rotation for answer in answers),
         headline=("crows_score", "abs_logprob_diff"),
         whole=whole,
     )
@@ -106,6 +109,7 @@ def _stereoset_prompt(name: str, pools: tuple[str, ...] = ()) -> Benchmark:
         stereoset_prompt.metrics,
         stereoset_prompt.parts,
         item_key=lambda answer: f"{answer.item_id}/{answer.rotation}",
+        times_asked=lambda answers: 1 + max(answer.rotation for answer in answers),
         headline=("icat", "ss", "lms", "no_answer"),
         pools=pools,
     )

@@ -35,7 +35,10 @@ PART_METRICS = ("crows_score", "abs_logprob_diff", "n")
 
 
 class PairScore(NamedTuple):
-    """One pair's two log-probabilities (nats, sums over the scored tokens) and their token counts."""
+    """One pair's two log-probabilities (nats, sums over the scored tokens) and their token counts.
+
+    `words_seen`: whether a pair with exactly its exchanged words was trained on; None where all pairs are scored.
+    """
 
     pair_id: str
     bias_type: str
@@ -45,6 +48,7 @@ class PairScore(NamedTuple):
     logprob_less: float
     tokens_more: int
     tokens_less: int
+    words_seen: bool | None = None
 
     @property
     def difference(self) -> float:
@@ -76,6 +80,7 @@ def record(sample: Mapping[str, Any]) -> PairScore:
         less,
         doc["tokens_more"],
         doc["tokens_less"],
+        doc.get("words_seen"),
     )
 
 

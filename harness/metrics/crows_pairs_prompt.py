@@ -28,7 +28,7 @@ PART_METRICS = ("crows_score", "abs_logprob_diff", "n")
 class Answer(NamedTuple):
     """One pair asked once: its sentences in the order shown, and the log-probability (nats) of each one's letter.
 
-    `row` is the pair's place in the file, since the file holds one pair twice.
+    `row` is the pair's place in the file, since the file holds one pair twice; `words_seen` as in `PairScore`.
     """
 
     pair_id: str
@@ -38,6 +38,7 @@ class Answer(NamedTuple):
     rotation: int
     order: Sequence[str]
     logprobs: Sequence[float]
+    words_seen: bool | None = None
 
     @property
     def difference(self) -> float:
@@ -67,6 +68,7 @@ def record(sample: Mapping[str, Any]) -> Answer:
         doc["rotation"],
         doc["order"],
         loglikelihoods(doc, sample["filtered_resps"], expected=2),
+        doc.get("words_seen"),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -14,15 +13,13 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.models.utils import normalize_gen_kwargs
 from peft import PeftModel
 from torch import Tensor
-from transformers.utils import cached_file
 
 from harness.data.families import Family, require_family
 from harness.machine.allocator import keep_freed_memory
 from harness.machine.processes import join_processes, processes_on_cpu
 from harness.models.adapters import attach
 from harness.models.sampling import Asked, continuations, numbered, sampling_of
-from harness.storage.files import sha256_file
-from harness.storage.weights import require_safe_weights, weights_sha256
+from harness.storage.weights import files_sha256, require_safe_weights
 
 log = logging.getLogger(__name__)
 
@@ -125,8 +122,17 @@ class TransformersLM(HFLM):
     @property
     def weights_sha256(self) -> str:
         """Digest of the files that the base model's weights came from and, with an adapter, of the adapter's."""
+        return files_sha256(**self._source, peft=self.peft)
+
+    @property
+    def base_weights_sha256(self) -> str:
+        """The same without the adapter."""
+        return files_sha256(**self._source)
+
+    @property
+    def _source(self) -> dict[str, str]:
         names = ("pretrained", "revision", "subfolder", "gguf_file")
-        return files_sha256(**{name: self.metadata[name] for name in names if name in self.metadata}, peft=self.peft)
+        return {name: self.metadata[name] for name in names if name in self.metadata}
 
     @property
     def end_token_ids(self) -> list[int]:
@@ -247,15 +253,6 @@ class TransformersLM(HFLM):
             f"{self.pretrained} has {self.max_length}. It would have to be cut, which scores another text; leave the "
             "document out or take a model with a longer window."
         )
-
-
-def files_sha256(
-    pretrained: str, revision: str = "main", subfolder: str = "", gguf_file: str | None = None, peft: str | None = None
-) -> str:
-    """Digest of a model's weight files, in a folder or in the hub's cache, and of its adapter's where it has one."""
-    config = cached_file(pretrained, gguf_file or "config.json", revision=revision, subfolder=subfolder)
-    base = sha256_file(Path(config)) if gguf_file else weights_sha256(Path(config).parent)
-    return base if peft is None else hashlib.sha256(f"{base}\n{weights_sha256(Path(peft))}".encode()).hexdigest()
 
 
 def _device(asked: str | None) -> str:

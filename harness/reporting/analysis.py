@@ -5,22 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import get_args
 
-from harness.data.sources import SOURCES
 from harness.metrics.benchmarks import BENCHMARKS, HELD_OUT_OF
 from harness.metrics.kinks import ICAT_OF
 from harness.metrics.statistics import holm
-from harness.reporting.contamination import BENCHMARKS_WITH_EVIDENCE, contamination
+from harness.reporting.conditions import concerned, differences, prompt_difference
+from harness.reporting.contamination import Evidence
 from harness.reporting.continuations import worst_continuations
+from harness.reporting.flags import ordered, task_flags
 from harness.reporting.index import Index
+from harness.reporting.leakage import by_words
 from harness.reporting.legend import LOW_CLUSTERS, LOW_ITEMS, legend, metric_legend
 from harness.reporting.measure import Estimate, Measurement, measure, without_interval
 from harness.reporting.retention import answers_at_random, retention
 from harness.reporting.rows import Step
 from harness.reporting.schema import (
     SCHEMA_VERSION,
-    Contamination,
+    ConditionDifference,
     Continuation,
     Covers,
     Entry,
@@ -57,14 +58,16 @@ def analyse(runs: Sequence[Run], *, halves: bool = False) -> Report:
     stages: list[Stage] = []
     entries: list[Entry] = []
     continuations: list[Continuation] = []
-    for family in families(runs):
-        for stage, found in _family_entries(family, halves):
+    models = families(runs)
+    evidence = Evidence([stage.provenance for family in models for stage in family.stages])
+    for family in models:
+        for stage, conditions, found in _family_entries(family, halves, evidence):
             kept = None if stage.stage == "base" else retention(found, stage.run.thresholds)
             if kept and kept.state == "broken":
                 found = [_flagged(entry, "broken") for entry in found]
             at_random = {entry.task for entry in found if answers_at_random(found, entry.task)}
             found = [_flagged(entry, "at_random") if entry.task in at_random else entry for entry in found]
-            stages.append(_stage(stage, kept))
+            stages.append(_stage(stage, kept, conditions))
             entries += found
             continuations += worst_continuations(stage)
     index = Index(stages, entries)
@@ -76,37 +79,41 @@ def analyse(runs: Sequence[Run], *, halves: bool = False) -> Report:
         thresholds={run.name: run.thresholds for run in runs},
         stages=stages,
         entries=entries,
-        contamination=_contamination(stages),
+        contamination=evidence.all(),
         continuations=continuations,
         legend=legend({entry.metric for entry in entries}),
     )
 
 
-def _family_entries(family: Family, halves: bool) -> Iterable[tuple[StageFiles, list[Entry]]]:
+def _family_entries(
+    family: Family, halves: bool, evidence: Evidence
+) -> Iterable[tuple[StageFiles, list[ConditionDifference], list[Entry]]]:
     base = read_stage(family.base) if family.base else {}
     steps = [(stage, read_stage(stage)) for stage in family.steps]
     # The base's held-out score stands beside the steps' only if all of them held out the same pairs.
     for whole, held_out in HELD_OUT_OF.items():
-        pools = {pair_ids(scores[held_out]) for _, scores in steps if held_out in scores}
-        if whole in base and len(pools) == 1 and (pool := pools.pop()) <= pair_ids(base[whole]):
-            base[held_out] = restricted(base[whole], pool)
-    if family.base:
-        yield family.base, [entry for scores in base.values() for entry in _entries(family.base, scores, None, halves)]
-    for stage, found in steps:
-        yield (
-            stage,
-            [
-                entry
-                for scores in found.values()
-                for entry in _entries(stage, scores, matched_base(scores, base), halves)
-            ],
-        )
+        pools = {pair_ids(scores[held_out]): scores[held_out] for _, scores in steps if held_out in scores}
+        if whole in base and len(pools) == 1 and (pool := next(iter(pools))) <= pair_ids(base[whole]):
+            base[held_out] = restricted(base[whole], pools[pool])
+    for stage, found in [*([(family.base, base)] if family.base else []), *steps]:
+        matched = {task: None if found is base else matched_base(scores, base) for task, scores in found.items()}
+        conditions = differences(None if found is base else family.base, stage)
+        conditions += [one for task in found if (one := prompt_difference(found[task], matched[task]))]
+        tasks = concerned(conditions)
+        entries = [
+            _flagged(entry, "conditions_differ") if entry.task in tasks else entry
+            for task, scores in found.items()
+            for entry in _entries(stage, scores, matched[task], halves, evidence)
+        ]
+        yield stage, conditions, entries
 
 
-def _entries(stage: StageFiles, scores: TaskScores, base: TaskScores | None, halves: bool) -> list[Entry]:
+def _entries(
+    stage: StageFiles, scores: TaskScores, base: TaskScores | None, halves: bool, evidence: Evidence
+) -> list[Entry]:
     benchmark = scores.benchmark
     before = None if base is None else base.records[0]
-    flags = _task_flags(stage, scores)
+    flags = task_flags(stage, scores, base, evidence)
     step = Step(scores.records, scores.runs, scores.fold_of)
     measured = measure(benchmark, step, before) + without_interval(benchmark, step, before)
     undecided = _undecided(measured)
@@ -135,6 +142,9 @@ def _entries(stage: StageFiles, scores: TaskScores, base: TaskScores | None, hal
                 )
                 for part, item in items.items()
             ]
+    if scores.task in HELD_OUT_OF.values():
+        apart = by_words(benchmark, step, before)
+        entries += [_entry(stage, scores, flags, item, part, frozenset()) for part, item in apart]
     return entries
 
 
@@ -180,6 +190,7 @@ def _entry(
         epoch=stage.epoch,
         folds=list(scores.folds),
         started_after=provenance.started_after,
+        prompt=stage.prompt,
         task=scores.task,
         metric=metric,
         setting=scores.setting,
@@ -189,6 +200,7 @@ def _entry(
         low=_rounded(item.low),
         high=_rounded(item.high),
         n=item.n,
+        of=scores.items if part is None else None if scores.limited else item.n,
         clusters=item.clusters,
         fold_values=[_rounded(fold) for fold in item.run_values] if averaged else None,
         base_value=_rounded(item.base_value),
@@ -198,7 +210,7 @@ def _entry(
         **{name: number for name, number in _fields(item.ratio, "ratio", "ratio_p").items() if name != "ratio_p"},
         covers=_covers(item),
         no_interval=item.no_interval,
-        flags=_ordered(flags),
+        flags=ordered(flags),
     )
 
 
@@ -215,21 +227,7 @@ def _covers(item: Measurement) -> Covers | None:
     return "items and training" if item.trained else "items"
 
 
-def _task_flags(stage: StageFiles, scores: TaskScores) -> list[Flag]:
-    benchmark, provenance = scores.benchmark, stage.provenance
-    flags: set[Flag] = set()
-    published = {pin.digest for pin in SOURCES[benchmark.data].pins}
-    if any(data.origin == "sample" for data in scores.data):
-        flags.add("sample_data")
-    if any(data.origin != "sample" and data.sha256 not in published for data in scores.data):
-        flags.add("altered_data")
-    known = contamination(provenance.model, benchmark.data, provenance.pretrained)
-    if known.status == "contaminated" or (stage.stage == "step" and scores.task in HELD_OUT_OF):
-        flags.add("contaminated")
-    return _ordered(flags)
-
-
-def _stage(stage: StageFiles, kept: Retention | None) -> Stage:
+def _stage(stage: StageFiles, kept: Retention | None, conditions: list[ConditionDifference]) -> Stage:
     provenance = stage.provenance
     return Stage(
         run=stage.run.name,
@@ -242,27 +240,16 @@ def _stage(stage: StageFiles, kept: Retention | None) -> Stage:
         folds=stage.folds,
         started_after=provenance.started_after,
         started_after_id=provenance.started_after_id,
+        prompt=stage.prompt,
+        conditions=conditions,
         scorings=stage.scorings(),
         retention=kept,
         tasks_without_metrics=[task for task in stage.tasks if task not in BENCHMARKS],
     )
 
 
-def _contamination(stages: Sequence[Stage]) -> list[Contamination]:
-    models = {stage.model: stage.scorings[0].pretrained for stage in reversed(stages)}
-    return [
-        contamination(model, benchmark, pretrained)
-        for model, pretrained in sorted(models.items())
-        for benchmark in sorted(BENCHMARKS_WITH_EVIDENCE)
-    ]
-
-
 def _flagged(entry: Entry, flag: Flag) -> Entry:
-    return entry.model_copy(update={"flags": _ordered({*entry.flags, flag})})
-
-
-def _ordered(flags: set[Flag]) -> list[Flag]:
-    return [flag for flag in get_args(Flag) if flag in flags]
+    return entry.model_copy(update={"flags": ordered({*entry.flags, flag})})
 
 
 def _rounded(value: float | None) -> float | None:

@@ -24,7 +24,7 @@ CROWS_FORMS = (
 )
 PERPLEXITY_TASK = "wikitext2"
 
-_Place = tuple[str, str, str, str, int | None]
+_Place = tuple[str, str, str, str | None, str, int | None]
 
 
 class Index:
@@ -65,19 +65,21 @@ class Index:
 
     def families(self) -> list[list[Stage]]:
         """The stages of each model, base first, in the report's order."""
-        groups: dict[tuple[str, str, str], list[Stage]] = {}
+        groups: dict[tuple[str, str, str, str | None], list[Stage]] = {}
         for stage in self.stages:
-            groups.setdefault((stage.run, stage.model, stage.started_after), []).append(stage)
+            groups.setdefault((stage.run, stage.model, stage.started_after, stage.prompt), []).append(stage)
         return list(groups.values())
 
     def name(self, stage: Stage) -> str:
-        """What to call a stage's model: with its run or start token where the model alone would be ambiguous."""
+        """What to call a stage's model: with its run, start token or prompt where its name alone is ambiguous."""
         same = [other for other in self.stages if other.model == stage.model]
         told = [stage.model]
         if len({other.run for other in same}) > 1:
             told.append(f"({stage.run})")
         if len({other.started_after for other in same}) > 1:
             told.append(f"after {stage.started_after}")
+        if len({other.prompt for other in same}) > 1:
+            told.append(f"with {stage.prompt}" if stage.prompt else "without a prompt")
         return " ".join(told)
 
     def stereoset_task(self) -> str | None:
@@ -103,4 +105,4 @@ class Index:
 
 
 def _place(item: Stage | Entry) -> _Place:
-    return (item.run, item.model, item.started_after, item.stage, item.step)
+    return (item.run, item.model, item.started_after, item.prompt, item.stage, item.step)

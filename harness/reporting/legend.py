@@ -31,6 +31,12 @@ METRICS: dict[str, MetricLegend] = {
     "ties": MetricLegend(label="Tied pairs", unit=_PERCENT, best=None),
     "abs_logprob_diff": MetricLegend(label="Mean |log P(more) - log P(less)|", unit=_NATS, best="0"),
     "abs_logprob_diff_median": MetricLegend(label="Median |log P(more) - log P(less)|", unit=_NATS, best="0"),
+    "crows_score_seen_minus_unseen": MetricLegend(
+        label="CrowS score, words exchanged in training - words not", unit="points", best=None
+    ),
+    "abs_logprob_diff_seen_minus_unseen": MetricLegend(
+        label="Mean |log P(more) - log P(less)|, words exchanged in training - words not", unit=_NATS, best=None
+    ),
     "logprob_diff": MetricLegend(label="Mean log P(more) - log P(less)", unit=_NATS, best="0"),
     "within_one_nat": MetricLegend(label="Pairs within 1 nat", unit=_PERCENT, best="higher"),
     "word_perplexity": MetricLegend(label="Word perplexity", unit="perplexity", best="lower"),
@@ -83,6 +89,15 @@ FLAGS: dict[Flag, str] = {
         "lower it there: the value is too low on average, by up to a few points; its interval allows for that."
     ),
     "undefined": "The metric has no value here, for example because nothing was left in its denominator.",
+    "conditions_differ": (
+        "The base model and this step, or its folds, were not scored alike: precision, package versions, the task's "
+        "definition or the words of its prompts differ (see the stage's conditions), and a change may come from that."
+    ),
+    "limited": "Not all items of the task were scored (`n` of `of`): a limit was set, or documents were picked.",
+    "unsealed": (
+        "The samples, or the base model's, come from a results file without their digest, written by an earlier "
+        "version: whether they are whole and unaltered was not checked."
+    ),
 }
 
 INTERVALS = (

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from harness.data.families import Family
 from harness.reporting.thresholds import Thresholds
 from harness.storage.files import atomic_write
-from harness.storage.results import Generation, TaskData
+from harness.storage.provenance import Asking, Generation, TaskData
 
 SCHEMA_VERSION = "1.2"
 SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
@@ -30,6 +30,9 @@ Flag: TypeAlias = Literal[
     "altered_data",
     "biased_near_50",
     "undefined",
+    "conditions_differ",
+    "limited",
+    "unsealed",
 ]
 CheckState: TypeAlias = Literal["kept", "paid", "broken"]
 RetentionState: TypeAlias = Literal["kept", "paid", "broken", "unmeasured"]
@@ -63,6 +66,7 @@ class Entry(_Part):
     epoch: Number | None
     folds: list[int] = Field(description="folds pooled into the value; empty without cross-fitting")
     started_after: str = Field(description="token that a sentence's first token is conditioned on")
+    prompt: str | None = Field(description="as of the stage")
     task: str
     metric: str
     setting: str | None = Field(
@@ -74,6 +78,9 @@ class Entry(_Part):
     low: Number | None = Field(description="lower end of the 95% interval")
     high: Number | None = Field(description="upper end of the 95% interval")
     n: int = Field(description="items behind the value, each counted once however many folds scored it", ge=0)
+    of: int | None = Field(
+        description="items of the task, `n` of them scored; null where not recorded, or for a part of a limited task"
+    )
     clusters: int = Field(description="clusters (terms, writers, documents) behind the interval", ge=0)
     fold_values: list[Number | None] | None = Field(
         description="each fold's value where `value` is their mean; null where folds are pooled by item or absent"
@@ -100,7 +107,6 @@ class Entry(_Part):
         description="what the intervals are about: the choice of items alone, or training runs too; null without any"
     )
     no_interval: str | None = Field(description="why an interval is missing, in words; null where none is")
-    of: int | None = Field(default=None, description="items that the task has, where fewer were scored")
     beyond_change: Number | None = Field(
         default=None, description="distance_change minus that of the placebo; below 0 is more than noise does"
     )
@@ -134,9 +140,12 @@ class Scoring(_Part):
     pretrained: str
     checkpoint: str | None
     weights_sha256: str
+    base_weights_sha256: str | None = Field(description="of the model that was trained; null where not recorded")
     dtype: str
+    asking: Asking = Field(description="chat template, instruction, seeds and each task's prompt; digests")
     data: dict[str, TaskData] = Field(description="task -> digest, origin and rows of its data")
     generations: dict[str, Generation] = Field(description="task -> how its texts were drawn and who judged them")
+    sealed: list[str] = Field(description="tasks whose samples were checked against the digest written with the scores")
     shots: dict[str, int] = Field(description="task -> examples in its prompt")
     task_versions: dict[str, str] = Field(description="task -> version of its definition")
     versions: dict[str, str] = Field(description="package -> version")
@@ -196,6 +205,15 @@ class Judgement(_Part):
     text: str
 
 
+class ConditionDifference(_Part):
+    """Something that was not the same when a step and its base model were scored."""
+
+    what: str = Field(description="such as dtype, 'version of torch', 'task definition', prompts")
+    base: str = Field(description="the base model's; without a base the first fold's")
+    step: str
+    tasks: list[str] = Field(description="tasks whose scores it may have moved; their entries carry the flag")
+
+
 class Stage(_Part):
     """One model at one stage: where its numbers come from and what it kept."""
 
@@ -209,6 +227,10 @@ class Stage(_Part):
     folds: list[int]
     started_after: str
     started_after_id: int
+    prompt: str | None = Field(
+        description="what stands before that which is scored: chat template, instruction, examples; null: nothing"
+    )
+    conditions: list[ConditionDifference] = Field(description="what differs from how the base model was scored")
     scorings: list[Scoring]
     retention: Retention | None = Field(description="null for the base model or where no base model was scored")
     tasks_without_metrics: list[str] = Field(description="scored tasks that this report has no metrics for")

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from harness.metrics.benchmarks import BENCHMARKS, HELD_OUT_OF, Benchmark
+from harness.reporting.samples import read_samples
 from harness.reporting.stages import Checkpoint, StageFiles
-from harness.storage.results import TaskData
+from harness.storage.provenance import TaskData
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,8 @@ class TaskScores:
 
     `pooled` says that the folds scored different items (held-out pairs), which then stand as one set; `fold_of` is then
     the fold that scored each item, by item key. `setting` is what belongs to the names of a generation task's metrics.
+    `prompts` maps, for each set, an item to a digest of what was asked, where the samples say so; `rows` of the task's
+    `of` rows were scored, None if that is not recorded; `sealed` says that the samples were checked against a digest.
     """
 
     task: str
@@ -40,6 +43,10 @@ class TaskScores:
     pooled: bool = False
     setting: str | None = None
     fold_of: Mapping[str, int] = field(default_factory=dict)
+    prompts: tuple[Mapping[str, str], ...] = ()
+    rows: int = 0
+    of: int | None = None
+    sealed: bool = False
 
     @property
     def runs(self) -> tuple[RunLabel, ...]:
@@ -47,6 +54,16 @@ class TaskScores:
         if self.pooled or not self.folds:
             return (RunLabel(),) * len(self.records)
         return tuple(RunLabel(fold) for fold in self.folds)
+
+    @property
+    def limited(self) -> bool:
+        """Whether rows of the task were left out."""
+        return self.of is not None and self.rows < self.of
+
+    @property
+    def items(self) -> int | None:
+        """How many items the task has, scored or not; a row is an item, or one of the ways in which it is asked."""
+        return None if self.of is None else self.of // self.benchmark.times_asked(self.records[0])
 
     @property
     def benchmark(self) -> Benchmark:
@@ -70,6 +87,9 @@ def read_stage(stage: StageFiles) -> dict[str, TaskScores]:
                 pooled[0].folds,
                 tuple(_joined(fold) for fold in zip(*(part.records for part in pooled), strict=True)),
                 tuple(data for part in pooled for data in part.data),
+                rows=sum(part.rows for part in pooled),
+                of=_total(part.of for part in pooled),
+                sealed=all(part.sealed for part in pooled),
             )
     return scores
 
@@ -96,7 +116,7 @@ def matched_base(step: TaskScores, base: dict[str, TaskScores]) -> TaskScores | 
             "not compare; score both alike, or judge the saved texts alike with `stereoscope classify`"
         )
     if whole:
-        matched = restricted(matched, pair_ids(step))
+        matched = restricted(matched, step)
         if missing := len(pair_ids(step) - pair_ids(matched)):
             log.warning(
                 "%s: the base model was not scored on %d of a step's held-out pairs, so the two are not compared; "
@@ -115,11 +135,11 @@ def pair_ids(scores: TaskScores) -> frozenset[str]:
     return frozenset(scores.benchmark.item_key(record) for record in scores.records[0])
 
 
-def restricted(whole: TaskScores, pairs: frozenset[str]) -> TaskScores:
-    """The base model's whole set cut down to the held-out pairs, under the held-out task's name."""
-    key = whole.benchmark.item_key
+def restricted(whole: TaskScores, step: TaskScores) -> TaskScores:
+    """The base model's whole set cut down to a step's held-out pairs, under the held-out task's name."""
+    key, pairs = whole.benchmark.item_key, pair_ids(step)
     kept = [record for record in whole.records[0] if key(record) in pairs]
-    return replace(whole, task=HELD_OUT_OF[whole.task], records=(kept,))
+    return replace(whole, task=HELD_OUT_OF[whole.task], records=(kept,), rows=step.rows, of=step.of)
 
 
 def term_half(target: str) -> Literal["A", "B"]:
@@ -132,17 +152,40 @@ def term_half(target: str) -> Literal["A", "B"]:
 
 def _read_task(stage: StageFiles, task: str) -> TaskScores:
     scored = [checkpoint for checkpoint in stage.checkpoints if task in checkpoint.tasks]
-    records = tuple(_read(checkpoint, task) for checkpoint in scored)
+    files = [item for checkpoint in scored if (item := checkpoint.scored_on(task))]
+    records, prompts = zip(*(read_samples(item, task) for item in files), strict=True)
     folds = tuple(checkpoint.fold for checkpoint in scored if checkpoint.fold is not None)
-    data = tuple(item.provenance.tasks[task] for checkpoint in scored if (item := checkpoint.scored_on(task)))
+    data = tuple(item.provenance.tasks[task] for item in files)
+    sealed = all(item.seal(task) for item in files)
     if not BENCHMARKS[task].whole:
         for other in records[1:]:
             _check_same_items(task, "one fold", records[0], "another", other, BENCHMARKS[task])
-        return TaskScores(task, folds, records, data, setting=_setting(stage, task, scored))
+        return TaskScores(
+            task,
+            folds,
+            records,
+            data,
+            setting=_setting(stage, task, scored),
+            prompts=prompts,
+            rows=data[0].n,
+            of=files[0].rows_of(task),
+            sealed=sealed,
+        )
     _check_apart(stage, task, scored, records)
     key = BENCHMARKS[task].item_key
     fold_of = {key(record): fold for fold, own in zip(folds, records, strict=False) for record in own}
-    return TaskScores(task, folds, (_joined(records),), data, pooled=True, fold_of=fold_of)
+    return TaskScores(
+        task,
+        folds,
+        (_joined(records),),
+        data,
+        pooled=True,
+        fold_of=fold_of,
+        prompts=({item: asked for fold in prompts for item, asked in fold.items()},),
+        rows=sum(one.n for one in data),
+        of=_total(item.rows_of(task) for item in files),
+        sealed=sealed,
+    )
 
 
 def _setting(stage: StageFiles, task: str, checkpoints: Sequence[Checkpoint]) -> str | None:
@@ -154,25 +197,6 @@ def _setting(stage: StageFiles, task: str, checkpoints: Sequence[Checkpoint]) ->
             f"({'; '.join(sorted(settings))}), so they have no mean; `stereoscope classify` judges them alike"
         )
     return next(iter(settings), None)
-
-
-def _read(checkpoint: Checkpoint, task: str) -> Records:
-    scored = checkpoint.scored_on(task)
-    if scored is None:
-        return ()
-    benchmark = BENCHMARKS[task]
-    records = []
-    for number, sample in enumerate(scored.samples(task), start=1):
-        try:
-            records.append(benchmark.record(sample))
-        except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"{scored.file}: line {number} of the samples of {task} is not what this task writes "
-                f"({type(error).__name__}: {error}); score this model again"
-            ) from error
-    if not records:
-        raise ValueError(f"{scored.file}: the samples of {task} are empty; score this model again")
-    return records
 
 
 def _check_apart(stage: StageFiles, task: str, checkpoints: Sequence[Checkpoint], records: Sequence[Records]) -> None:
@@ -199,6 +223,11 @@ def _check_same_items(task: str, one: str, first: Records, other: str, second: R
             f"{task}: {one} has {before.total()} scored items and {other} {after.total()}; not in both: "
             f"{', '.join(changed[:5])}. Score the base and every step with the same items"
         )
+
+
+def _total(numbers: Iterable[int | None]) -> int | None:
+    known = list(numbers)
+    return None if None in known else sum(number or 0 for number in known)
 
 
 def _joined(sets: Iterable[Records]) -> Records:

@@ -8,6 +8,7 @@ from harness.metrics.formatting import NOTHING, p_text, parameters
 from harness.reporting.formatting import change, interval, number, perplexity_change, stage_name, task_name
 from harness.reporting.index import PERPLEXITY_TASK, Index
 from harness.reporting.leaderboard import rows
+from harness.reporting.leakage import SEEN, UNSEEN
 from harness.reporting.legend import metric_legend
 from harness.reporting.markup import Html, bullets, element, joined, table
 from harness.reporting.schema import Entry, Report, Stage
@@ -25,6 +26,8 @@ def title_of(stages: Sequence[Stage], index: Index) -> str:
     if folds > 1:
         told.append(f"{folds} cross-fitted folds")
     told.append(_how_scored(stage))
+    if stage.prompt:
+        told.append(f"prompt: {stage.prompt}")
     return " \N{MIDDLE DOT} ".join(told)
 
 
@@ -33,6 +36,8 @@ def _how_scored(stage: Stage) -> str:
         return "masked: pseudo-likelihood, one mask at a time"
     if stage.family == "seq2seq":
         return "encoder-decoder: likelihood of what fills the gap, end token included"
+    if stage.prompt:
+        return "sentences follow a prompt"
     return f"sentences start after {stage.started_after}"
 
 
@@ -85,7 +90,7 @@ def by_bias_type(index: Index, stages: Sequence[Stage]) -> list[Html]:
     crows = [(task, "crows_score") for task in index.crows_tasks(last)]
     for task, metric in ((index.stereoset_task(), "ss"), *crows):
         parts = index.parts(last, task, metric) if task else []
-        entries = [entry for entry in parts if not _is_half(entry)]
+        entries = [entry for entry in parts if not _is_half(entry) and entry.part not in (SEEN, UNSEEN)]
         if task and entries:
             found += [
                 element("h4", f"{task_name(task)}: {metric_legend(metric).label}"),

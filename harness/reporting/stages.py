@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from harness.reporting.bases import Placed, placed
 from harness.reporting.schema import Scoring, StageName
 from harness.reporting.thresholds import Thresholds, thresholds_of
-from harness.storage.results import Provenance, Scored, find_scored
+from harness.storage.provenance import Provenance
+from harness.storage.results import Scored, find_scored
 
 SAME_PROGRESS = 0.05
 
@@ -48,9 +51,13 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class StageFiles:
-    """One model at one stage: the base model, or the checkpoints of all folds after as much training."""
+    """One model at one stage: the base model, or the checkpoints of all folds after as much training.
+
+    `prompt` says what stands before that which is scored; None where nothing does.
+    """
 
     run: Run
+    prompt: str | None
     stage: StageName
     step: int | None
     epoch: float | None
@@ -75,11 +82,15 @@ class StageFiles:
         """Where the numbers come from, for the report."""
         return [
             Scoring(
-                results=scored.file.relative_to(self.run.folder).as_posix(),
+                # A base may have been scored into another folder than its steps.
+                results=Path(os.path.relpath(scored.file, self.run.folder)).as_posix(),
                 fold=checkpoint.fold,
                 pretrained=scored.provenance.pretrained,
                 checkpoint=scored.provenance.checkpoint,
                 weights_sha256=scored.provenance.weights_sha256,
+                base_weights_sha256=scored.provenance.base_weights_sha256,
+                asking=scored.asking,
+                sealed=[task for task in sorted(scored.provenance.tasks) if scored.seal(task)],
                 dtype=scored.provenance.dtype,
                 data=dict(sorted(scored.provenance.tasks.items())),
                 generations=dict(sorted(scored.provenance.generations.items())),
@@ -100,7 +111,7 @@ class StageFiles:
 
 @dataclass(frozen=True)
 class Family:
-    """A base model, if it was scored, and its steps in order; all after the same start token."""
+    """A base model, if it was scored, and its steps in order; all after the same start token and prompt."""
 
     base: StageFiles | None
     steps: tuple[StageFiles, ...]
@@ -137,33 +148,37 @@ def find_runs(folders: Sequence[Path]) -> list[Run]:
     return runs
 
 
-def families(runs: Iterable[Run]) -> list[Family]:
+def families(runs: Sequence[Run]) -> list[Family]:
     """The models of all runs, smallest first, each with its base model and its steps in order.
 
     Raises:
-        ValueError: two results files claim to be the same weights and task, or the same stage with other weights.
+        ValueError: two results files claim to be the same weights and task, or the same stage with other weights, or a
+            step is none of the base model that stands beside it.
     """
-    grouped: dict[tuple[str, str, str], tuple[Run, list[Scored]]] = {}
-    for run in runs:
-        for scored in run.scored:
-            provenance = scored.provenance
-            key = (run.name, provenance.model, provenance.started_after)
-            grouped.setdefault(key, (run, []))[1].append(scored)
-    built = [_family(run, scored) for run, scored in grouped.values()]
+    run_of = {run.name: run for run in runs}
+    grouped: dict[tuple[str, str, str, str | None], list[Placed]] = {}
+    for item in placed((run.name, run.scored) for run in runs):
+        grouped.setdefault(item.model, []).append(item)
+    built = [
+        _family(run_of[items[0].run], items[0].prompt, [item.scored for item in items]) for items in grouped.values()
+    ]
     return sorted(built, key=lambda family: _order(family.stages[0]))
 
 
-def _order(stage: StageFiles) -> tuple[int, str, str, str]:
+def _order(stage: StageFiles) -> tuple[int, str, str, str, str]:
     provenance = stage.provenance
-    return (provenance.parameters, provenance.model, stage.run.name, provenance.started_after)
+    return (provenance.parameters, provenance.model, stage.run.name, provenance.started_after, stage.prompt or "")
 
 
-def _family(run: Run, scored: Sequence[Scored]) -> Family:
+def _family(run: Run, prompt: str | None, scored: Sequence[Scored]) -> Family:
     bases = [item for item in scored if item.provenance.stage == "base"]
-    base = StageFiles(run, "base", None, None, _checkpoints(bases)) if bases else None
+    base = StageFiles(run, prompt, "base", None, None, _checkpoints(bases)) if bases else None
+    for item in scored:
+        _require_one_model((bases or scored)[0], item)
     steps = [
         StageFiles(
             run,
+            prompt,
             "step",
             max((item.provenance.step for item in together if item.provenance.step is not None), default=None),
             max((item.provenance.epoch for item in together if item.provenance.epoch is not None), default=None),
@@ -172,6 +187,29 @@ def _family(run: Run, scored: Sequence[Scored]) -> Family:
         for together in _by_progress([item for item in scored if item.provenance.stage == "step"])
     ]
     return Family(base, tuple(sorted(steps, key=lambda stage: (stage.step or 0, stage.epoch or 0.0))))
+
+
+def _require_one_model(first: Scored, other: Scored) -> None:
+    """What a base model and its steps must have in common for a comparison to mean anything."""
+    one, two = first.provenance, other.provenance
+    told = [
+        ("family", one.family, two.family),
+        ("number of parameters", one.parameters, two.parameters),
+        ("start token's id", one.started_after_id, two.started_after_id),
+        ("base weights", _trained_weights(one), _trained_weights(two)),
+    ]
+    for what, found, wanted in told:
+        if found != wanted and None not in (found, wanted):
+            raise ValueError(
+                f"{first.file} and {other.file} are both called {one.model}, but are not stages of one model: the "
+                f"{what} is {found} in one and {wanted} in the other. Report them from folders of their own, or score "
+                "the step's own base model"
+            )
+
+
+def _trained_weights(provenance: Provenance) -> str | None:
+    """The weights that training started from; of files of before it is known for the base model alone."""
+    return provenance.weights_sha256 if provenance.stage == "base" else provenance.base_weights_sha256
 
 
 def _by_progress(scored: Sequence[Scored]) -> list[list[Scored]]:

@@ -11,15 +11,16 @@ import re
 import shlex
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.judging.saved_texts import judge_saved
 from harness.machine.startup import imports_uncollected
-from harness.scoring.evaluation import Results, evaluate, scoring_conditions, write_scored
-from harness.storage.results import Provenance
+from harness.scoring.conditions import eval_provenance, model_weights_sha256
+from harness.scoring.evaluation import Results, evaluate, write_scored
+from harness.scoring.trained import checkpoint_of, trained
 
 if TYPE_CHECKING:
     from lm_eval.config.evaluate_config import EvaluatorConfig
@@ -58,6 +59,8 @@ def run(argv: Sequence[str]) -> None:
 def _score_and_print(config: EvaluatorConfig, command: str, compare: str | None) -> None:
     from lm_eval.utils import make_table
 
+    if config.model in HF_MODELS and (checkpoint := checkpoint_of(config.model_args)):
+        trained(checkpoint)  # refused before anything is loaded if its split is another checkpoint's
     lm = _load(config)
     other = None if compare is None else _token_id(lm, compare)
     first = _score(lm, config, command)
@@ -189,41 +192,17 @@ def _score(lm: Any, config: EvaluatorConfig, command: str, subfolder: str = "") 
     if config.output_path:
         path = Path(config.output_path)
         folder, name = (path.parent, path.stem) if path.suffix == ".json" else (path / _folder_name(results), "results")
-        provenance = _provenance(lm, config, results, command, round(time.monotonic() - started, 3))
+        provenance = None
+        if config.model in HF_MODELS:
+            seconds = round(time.monotonic() - started, 3)
+            provenance = eval_provenance(lm, config.model_args, results, command, seconds)
+        else:
+            log.warning("--model %s has no weights to name in the results, so reports pass them over", config.model)
         written = write_scored(folder / subfolder, results, provenance, name=name)
         written = judge_saved(written) or written
         log.info("results and samples are in %s", written.parent)
         results["results"] = json.loads(written.read_text(encoding="utf-8"))["results"]
     return results
-
-
-def _provenance(lm: Any, config: EvaluatorConfig, results: Results, command: str, seconds: float) -> Provenance | None:
-    from harness.models.base import TransformersLM
-
-    if config.model not in HF_MODELS:
-        log.warning("--model %s has no weights here to name in the results, so reports pass them over", config.model)
-        return None
-    pretrained = str(config.model_args["pretrained"])
-    weights = (
-        lm.parameters if isinstance(lm, TransformersLM) else sum(weight.numel() for weight in lm.model.parameters())
-    )
-    return Provenance(
-        model=Path(pretrained).resolve().name if Path(pretrained).is_dir() else pretrained,
-        pretrained=pretrained,
-        parameters=weights,
-        weights_sha256=_weights_sha256(config.model_args),
-        checkpoint=config.model_args.get("peft"),
-        **scoring_conditions(lm, results),
-        command=command,
-        seconds=seconds,
-    )
-
-
-def _weights_sha256(model_args: Mapping[str, Any]) -> str:
-    from harness.models.base import files_sha256
-
-    names = ("pretrained", "revision", "subfolder", "gguf_file", "peft")
-    return files_sha256(**{name: str(model_args[name]) for name in names if model_args.get(name)})
 
 
 def _cache(lm: Any, config: EvaluatorConfig) -> str | None:
@@ -232,7 +211,7 @@ def _cache(lm: Any, config: EvaluatorConfig) -> str | None:
         return None
     weights, start = "", None
     if config.model in HF_MODELS:
-        weights, start = _weights_sha256(config.model_args), lm.prefix_token_id
+        weights, start = model_weights_sha256(config.model_args), lm.prefix_token_id
     key = json.dumps([weights, config.model, config.model_args, start], sort_keys=True, default=str)
     return f"{config.use_cache}_{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 

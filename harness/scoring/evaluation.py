@@ -7,20 +7,19 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.judging.judges import choice_of
 from harness.judging.saved_texts import judge_saved
 from harness.metrics.benchmarks import BENCHMARKS
+from harness.scoring.conditions import scoring_conditions
 from harness.scoring.task_files import select
-from harness.storage.results import PROVENANCE_KEY, Generation, Provenance, TaskData, find_scored, write_results
+from harness.scoring.trained import trained_from
+from harness.storage.provenance import Provenance
+from harness.storage.results import PROVENANCE_KEY, find_scored, write_results
 
 if TYPE_CHECKING:
     from harness.models.base import TransformersLM
-
-VERSIONED = ("lm-stereoscope", "lm-eval", "transformers", "torch", "peft", "accelerate")
 
 Results = dict[str, Any]
 
@@ -59,11 +58,16 @@ def score(
 
     Returns:
         The results file; None on every process but the first.
+
+    Raises:
+        ValueError: the checkpoint's split belongs to other weights.
     """
     if saved := _not_judged(folder, inputs_sha256):
         return judge_saved(saved if lm.rank == 0 else None)
     started = time.monotonic()
     metadata = {**lm.task_metadata, **(metadata or {})}
+    folder_of = None if checkpoint is None else Path(checkpoint)
+    training = trained_from(folder_of, lm.base_weights_sha256, adapter=lm.adapter is not None)
     results = evaluate(lm, tasks, metadata, limits=limits, gen_kwargs=gen_kwargs, judge_later=True)
     if results is None:
         return judge_saved(None)
@@ -72,6 +76,7 @@ def score(
         pretrained=lm.pretrained,
         parameters=lm.parameters,
         weights_sha256=lm.weights_sha256,
+        **training,
         stage=stage,
         step=step,
         epoch=epoch,
@@ -184,46 +189,6 @@ def _require_documents(
     count = min(len(task.eval_docs), get_sample_size(task, limit) or sys.maxsize) if listed is None else len(listed)
     if count < processes:
         raise ValueError(f"{name}: {count} documents cannot be shared out over {processes} processes")
-
-
-def scoring_conditions(lm: Any, results: Results) -> dict[str, Any]:
-    """The part of the provenance that the model and the results know: start token, precision, data and versions."""
-    if hasattr(lm, "start"):
-        token, token_id = lm.start
-    else:
-        token, token_id = str(lm.tokenizer.convert_ids_to_tokens(lm.prefix_token_id)), lm.prefix_token_id
-    return {
-        "family": getattr(lm, "family", lm.backend),
-        "started_after": token,
-        "started_after_id": token_id,
-        "dtype": str(lm.model.dtype).removeprefix("torch."),
-        "tasks": {
-            task: TaskData(
-                sha256=samples[0]["doc"]["data_sha256"], origin=samples[0]["doc"]["data_origin"], n=len(samples)
-            )
-            for task, samples in results["samples"].items()
-            if task in BENCHMARKS
-        },
-        "generations": {
-            task: _generation(config, results["config"]["torch_seed"])
-            for task, config in results["configs"].items()
-            if "measures" in (config.get("metadata") or {})
-        },
-        "versions": {name: version(name) for name in VERSIONED},
-    }
-
-
-def _generation(config: Mapping[str, Any], seed: int) -> Generation:
-    measures = config["metadata"]["measures"]
-    choice = choice_of(measures, config["metadata"])
-    return Generation(
-        measures=measures,
-        k=config["repeats"],
-        arguments=config["generation_kwargs"],
-        seed=seed,
-        classifier=choice.classifier,
-        labels=choice.labels,
-    )
 
 
 def write_scored(

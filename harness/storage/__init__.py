@@ -1,4 +1,5 @@
 """What lies on disk: files that are whole or absent, digests of weights, result folders with their provenance.
 
-Imports `machine` and `data` only. Start with `results.py`: a scored model is a results file and its samples.
+Imports nothing of ours but `machine`. Start with `results.py`: a scored model is a results file and its samples;
+`provenance.py` says what a results file tells of itself.
 """

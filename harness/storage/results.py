@@ -2,90 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from harness.data.families import Family
-from harness.storage.files import atomic_write
+from harness.storage.files import atomic_write, sha256_file
+from harness.storage.provenance import Asking, Provenance, Seal, asking_of
 
 PROVENANCE_KEY = "stereoscope"
-
-
-class TaskData(BaseModel):
-    """Which data a task was scored on; `n` counts its rows."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    sha256: str
-    origin: Literal["sample", "local", "fetched"]
-    n: int
-
-
-class Generation(BaseModel):
-    """How a task's texts were drawn, and who judged them.
-
-    `k` texts a prompt; `arguments` are lm-eval's generation arguments, `seed` what the noise of sampled texts comes
-    from. `judge` is its name for readers, None until judged; `classifier` what it is loaded from, None for HurtLex.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    measures: Literal["toxicity", "regard", "honest"]
-    k: int
-    arguments: dict[str, Any]
-    seed: int
-    classifier: str | None = None
-    labels: tuple[str, ...] = ()
-    judge: str | None = None
-    judge_sha256: str | None = None
-
-    @property
-    def setting(self) -> str:
-        """What belongs to the name of every metric: EMT grows with k, and another judge gives other numbers."""
-        return f"k={self.k}, {self.arguments['max_gen_toks']} tokens, {self.judge or 'not judged'}"
-
-
-class Provenance(BaseModel):
-    """Where a results file comes from: model, weights, training step, data, versions, command.
-
-    `inputs_sha256` names everything that decided the scores, so that a finished stage is known when a run goes on.
-    `stage` is "base" for an untrained model and "step" for a checkpoint; `fold` counts from 0 and is None without
-    cross-fitting. `started_after` is the token that a sentence's first token is conditioned on, for a masked model the
-    one that stands before it, "" where there is none. `generations` names each task that had texts generated.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    model: str
-    pretrained: str
-    parameters: int
-    family: Family = "causal"
-    weights_sha256: str
-    stage: Literal["base", "step"] = "base"
-    step: int | None = None
-    epoch: float | None = None
-    fold: int | None = None
-    checkpoint: str | None = None
-    started_after: str
-    started_after_id: int
-    dtype: str
-    tasks: dict[str, TaskData]
-    generations: dict[str, Generation] = Field(default_factory=dict)
-    versions: dict[str, str]
-    command: str
-    seconds: float
-    inputs_sha256: str = ""
-
-    @property
-    def is_judged(self) -> bool:
-        """Whether all that was generated was judged too."""
-        return all(generation.judge for generation in self.generations.values())
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -102,13 +33,27 @@ class Scored:
             return self
         parts = {
             name: {task: value for task, value in getattr(self.provenance, name).items() if task in tasks}
-            for name in ("tasks", "generations")
+            for name in ("tasks", "generations", "samples")
         }
         scores = {
             name: {task: value for task, value in self.results.get(name, {}).items() if task in tasks}
             for name in ("results", "configs")
         }
         return Scored(self.file, self.provenance.model_copy(update=parts), {**self.results, **scores})
+
+    @cached_property
+    def asking(self) -> Asking:
+        """How the tasks were asked; for files of before, what lm-eval noted of it."""
+        return self.provenance.asking or asking_of(self.results, self.provenance.tasks)
+
+    def rows_of(self, task: str) -> int | None:
+        """How many rows the task has, scored or not; None in files that do not say."""
+        noted: int | None = self.results.get("n-samples", {}).get(task, {}).get("original")
+        return self.provenance.tasks[task].of or noted
+
+    def seal(self, task: str) -> Seal | None:
+        """What the task's samples file has to be; None in files of before."""
+        return self.provenance.samples.get(task)
 
     def samples_file(self, task: str) -> Path:
         """Where the task's lines are, if they were kept. A results file may have any name that ends in its date."""
@@ -120,16 +65,30 @@ class Scored:
 
         Raises:
             FileNotFoundError: the model was scored without its samples, so nothing can be recomputed from it.
+            ValueError: the file is not the one that was written with the results, or a line is no JSON; names it.
         """
-        path = self.samples_file(task)
-        if not path.is_file():
-            raise FileNotFoundError(f"{path}: no samples beside {self.file.name}; score again with --log_samples")
+        path = self.checked_samples_file(task)
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, start=1):
                 try:
                     yield json.loads(line)
                 except json.JSONDecodeError as error:
                     raise ValueError(f"{path}, line {number}: not JSON ({error}); score this model again") from error
+
+    def checked_samples_file(self, task: str) -> Path:
+        """The samples file, once it is known to be there and, where it was sealed, unaltered; raises as `samples`."""
+        path, seal = self.samples_file(task), self.seal(task)
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: no samples beside {self.file.name}; score again with --log_samples")
+        if seal is not None and (found := sha256_file(path)) != seal.sha256:
+            with path.open("rb") as file:
+                lines = sum(1 for _ in file)
+            raise ValueError(
+                f"{path}: not the samples that {self.file.name} was written with: expected {seal.lines} lines with "
+                f"sha256 {seal.sha256}, found {lines} with {found}. They were edited, shortened or are another "
+                "model's; put the original file back, or score this model again"
+            )
+        return path
 
 
 def read_scored(file: Path) -> Scored | None:
@@ -141,15 +100,22 @@ def read_scored(file: Path) -> Scored | None:
 
 
 def write_results(
-    folder: Path, results: Mapping[str, Any], samples: Mapping[str, Iterable[str]], *, name: str = "results"
+    folder: Path,
+    results: Mapping[str, Any],
+    samples: Mapping[str, Iterable[str]],
+    *,
+    name: str = "results",
+    unsealed: Collection[str] = (),
 ) -> Path:
     """Write a results file and a samples file a task; all of them, or on an error none.
 
-    The results file comes last and is what makes the folder a scored one. Older files in the folder stay.
+    The results file comes last and is what makes the folder a scored one. Older files in the folder stay. Its
+    provenance, where it has one, gets the digest and the number of lines of each samples file.
 
     Args:
         samples: the lines of each task.
         name: how the results file begins.
+        unsealed: tasks whose samples come from a file without a digest, so that nobody knows whether they are whole.
 
     Returns:
         The results file.
@@ -160,8 +126,14 @@ def write_results(
     date = datetime.now().isoformat().replace(":", "-")
     written = [folder / f"samples_{task}_{date}.jsonl" for task in samples]
     try:
-        for path, lines in zip(written, samples.values(), strict=True):
-            atomic_write(path, lines)
+        seals = {}
+        for path, (task, lines) in zip(written, samples.items(), strict=True):
+            digest = _Digest(lines)
+            atomic_write(path, digest)
+            if task not in unsealed:
+                seals[task] = digest.seal.model_dump()
+        if PROVENANCE_KEY in results:
+            results = {**results, PROVENANCE_KEY: {**results[PROVENANCE_KEY], "samples": seals}}
         atomic_write(path := folder / f"{name}_{date}.json", json.dumps(results, indent=2, ensure_ascii=False))
     except BaseException:
         for path in written:
@@ -170,11 +142,30 @@ def write_results(
     return path
 
 
+class _Digest:
+    """Text passed on piece by piece, and the seal of what has been."""
+
+    def __init__(self, chunks: Iterable[str]) -> None:
+        self._chunks, self._sha256, self._lines = chunks, hashlib.sha256(), 0
+
+    def __iter__(self) -> Iterator[str]:
+        for chunk in self._chunks:
+            self._sha256.update(chunk.encode())
+            self._lines += chunk.count("\n")
+            yield chunk
+
+    @property
+    def seal(self) -> Seal:
+        return Seal(sha256=self._sha256.hexdigest(), lines=self._lines)
+
+
 def find_scored(folder: Path) -> list[Scored]:
     """What was scored under `folder`, sorted by path: the newest results file with provenance of each sub-folder.
 
     Commands of `stereoscope eval` that score one model into one folder add up: an earlier file counts for the tasks
-    that no later one has, if weights, start token and precision are the same. A run's stages count as they were last.
+    that no later one has, if the weights and all that was set beside the prompt are the same. Models that were asked
+    in other ways, after another start token or under a chat template, add up apart. A run's stages count as they were
+    last.
     """
     of_folder: dict[Path, list[Path]] = {}
     for file in sorted(folder.rglob("results_*.json"), reverse=True):
@@ -185,23 +176,34 @@ def find_scored(folder: Path) -> list[Scored]:
 
 def _added_up(files: Iterable[Path]) -> Iterator[Scored]:
     """Of one folder's results files, newest first."""
-    newest: Provenance | None = None
-    tasks: set[str] = set()
+    newest: dict[tuple[str | None, ...], Provenance] = {}
+    tasks: dict[tuple[str | None, ...], set[str]] = {}
     for scored in filter(None, map(read_scored, files)):
-        newest = newest or scored.provenance
-        if _conditions(scored.provenance) == _conditions(newest) and (new := scored.provenance.tasks.keys() - tasks):
-            yield scored.only(new)
-            tasks |= new
-        if newest.inputs_sha256:
+        provenance, way = scored.provenance, _way_of_asking(scored)
+        if newest and (provenance.inputs_sha256 or next(iter(newest.values())).inputs_sha256):
             return
+        first = newest.setdefault(way, provenance)
+        if _decisive(provenance) != _decisive(first):
+            log.warning(
+                "%s does not count: a later file in its folder scored other weights or in another precision",
+                scored.file,
+            )
+        elif new := provenance.tasks.keys() - tasks.setdefault(way, set()):
+            yield scored.only(new)
+            tasks[way] |= new
 
 
-def _conditions(provenance: Provenance) -> tuple[str, ...]:
-    """What makes two files those of one model scored in one way."""
+def _way_of_asking(scored: Scored) -> tuple[str | None, ...]:
+    """What makes two files those of one model asked in one way."""
+    asking = scored.asking
     return (
-        provenance.model,
-        provenance.weights_sha256,
-        provenance.started_after,
-        provenance.dtype,
-        provenance.inputs_sha256,
+        scored.provenance.started_after,
+        asking.chat_template_sha256,
+        asking.system_instruction_sha256,
+        str(asking.fewshot_as_multiturn and asking.chat_template_sha256 is not None),
     )
+
+
+def _decisive(provenance: Provenance) -> tuple[str, str, str]:
+    """What makes two files those of the same weights, computed in the same way."""
+    return provenance.model, provenance.weights_sha256, provenance.dtype

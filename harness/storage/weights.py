@@ -42,3 +42,14 @@ def weights_sha256(folder: Path) -> str:
         if file.stem not in ONLY_FOR_TRAINING and not file.stem.startswith("rng_state"):
             digest.update(f"{file.name}:{sha256_file(file)}\n".encode())
     return digest.hexdigest()
+
+
+def files_sha256(
+    pretrained: str, revision: str = "main", subfolder: str = "", gguf_file: str | None = None, peft: str | None = None
+) -> str:
+    """Digest of a model's weight files, in a folder or in the hub's cache, and of its adapter's where it has one."""
+    from transformers.utils import cached_file
+
+    config = cached_file(pretrained, gguf_file or "config.json", revision=revision, subfolder=subfolder)
+    base = sha256_file(Path(config)) if gguf_file else weights_sha256(Path(config).parent)
+    return base if peft is None else hashlib.sha256(f"{base}\n{weights_sha256(Path(peft))}".encode()).hexdigest()

@@ -16,6 +16,8 @@ from harness.metrics.benchmarks import BENCHMARKS
 from harness.metrics.regard import LABELS
 from harness.models.any import load_lm
 from harness.models.causal import CausalLM
+from harness.reporting.analysis import analyse
+from harness.reporting.stages import find_runs
 from harness.scoring import evaluation
 from harness.scoring.evaluation import evaluate, score
 from harness.scoring.task_files import leaves, select
@@ -148,6 +150,31 @@ def test_judging_again_leaves_alone_what_a_later_command_scored(scored_folder: P
     (judged,) = reclassify(out, str(other), "hate", None, allow_pickle=False)
     file_of = {task: scored.file for scored in find_scored(out) for task in scored.provenance.tasks}
     assert file_of == {**dict.fromkeys(TASKS, judged), "wikitext2": perplexity}
+
+
+def test_judged_samples_are_sealed_and_give_the_scores_beside_them(scored_folder: Path) -> None:
+    report = analyse(find_runs([scored_folder]))
+    assert set(report.stages[0].scorings[0].sealed) == {*TASKS, "wikitext2"}
+    assert {entry.task for entry in report.entries} == {*TASKS, "wikitext2"}
+    assert not any("unsealed" in entry.flags for entry in report.entries)
+
+
+def test_judging_again_does_not_seal_samples_that_were_edited(scored_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(scored_folder, tmp_path / "copy")
+    for file in folder.glob("samples_wikitext2_*"):
+        file.write_text(file.read_text(encoding="utf-8").replace('"words": ', '"words": 1'), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"samples_wikitext2_.*: not the samples"):
+        reclassify(folder, "demonstration", "hate", None, allow_pickle=False)
+
+
+def test_judging_again_does_not_seal_what_was_never_sealed(scored_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(scored_folder, tmp_path / "copy")
+    for file in folder.glob("results_*"):
+        results = json.loads(file.read_text(encoding="utf-8"))
+        del results[PROVENANCE_KEY]["samples"]
+        file.write_text(json.dumps(results), encoding="utf-8")
+    reclassify(folder, "demonstration", "hate", None, allow_pickle=False)
+    assert all(not scored.provenance.samples for scored in find_scored(folder))
 
 
 def test_a_folder_without_texts_says_what_to_run(tmp_path: Path) -> None:

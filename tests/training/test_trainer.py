@@ -60,6 +60,7 @@ def trainer_of(
         train_dataset=PairDataset(pairs, rows_of(arguments, family, tokenizer, seed=0), window(model)),
         data_collator=PairCollator(tokenizer.pad_token_id or 0),
         pair_arguments=arguments,
+        split=Split(data_sha256="", folds=1, fold=-1, train=(), held_out=()),
         base_model=base,
     )
 

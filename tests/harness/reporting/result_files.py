@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Iterable, Sequence
@@ -10,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.data.sources import SOURCES
-from harness.storage.results import PROVENANCE_KEY, Provenance, TaskData
+from harness.storage.provenance import Provenance, Seal, TaskData
+from harness.storage.results import PROVENANCE_KEY
 
 DATE = "2026-01-02T03-04-05.000006"
 PAIRS = 40
@@ -86,25 +88,32 @@ def wikitext(word_perplexity: float, documents: int = 12) -> list[Sample]:
 
 @dataclass
 class Scores:
-    """One results file to be: the samples of each task and what differs from the usual provenance."""
+    """One results file to be: the samples of each task and what differs from the usual provenance.
+
+    `noted` is what lm-eval itself writes beside the scores, `of` how many rows each task has.
+    """
 
     tasks: dict[str, list[Sample]]
     origin: str = "local"
     sha256: str | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
+    noted: dict[str, Any] = field(default_factory=dict)
+    of: int | None = None
 
 
 def write(folder: Path, scores: Scores, date: str = DATE) -> Path:
     """One results file and its samples files, as lm-eval writes them; returns the results file."""
     folder.mkdir(parents=True, exist_ok=True)
-    tasks = {}
+    tasks, seals = {}, {}
     for task, samples in scores.tasks.items():
         data = "wikitext2" if task == "wikitext2" else task.partition("_")[0]
         data = "crows_pairs" if data == "crows" else data
         sha256 = scores.sha256 or (published(data) if data in SOURCES else "0" * 64)
-        tasks[task] = TaskData(sha256=sha256, origin=scores.origin, n=len(samples))  # type: ignore[arg-type]
+        tasks[task] = TaskData(sha256=sha256, origin=scores.origin, n=len(samples), of=scores.of)  # type: ignore[arg-type]
         lines = [json.dumps({"doc_id": number, **sample}) for number, sample in enumerate(samples)]
-        (folder / f"samples_{task}_{date}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        text = "\n".join(lines) + "\n"
+        (folder / f"samples_{task}_{date}.jsonl").write_text(text, encoding="utf-8")
+        seals[task] = Seal(sha256=hashlib.sha256(text.encode()).hexdigest(), lines=len(lines))
     told = {
         "model": "tiny-model",
         "pretrained": "models/tiny-model",
@@ -114,6 +123,7 @@ def write(folder: Path, scores: Scores, date: str = DATE) -> Path:
         "started_after_id": 1,
         "dtype": "float32",
         "tasks": tasks,
+        "samples": seals,
         "versions": {"lm_eval": "0.4.13", "torch": "2.13.0"},
         "command": "stereoscope eval --model hf-causal",
         "seconds": 12.5,
@@ -123,6 +133,7 @@ def write(folder: Path, scores: Scores, date: str = DATE) -> Path:
         "results": {task: {"alias": task} for task in tasks},
         "versions": dict.fromkeys(tasks, 1.0),
         "n-shot": dict.fromkeys(tasks, 0),
+        **scores.noted,
         PROVENANCE_KEY: Provenance.model_validate(told).model_dump(mode="json"),
     }
     file = folder / f"results_{date}.json"

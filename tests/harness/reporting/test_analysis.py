@@ -369,7 +369,7 @@ def test_a_samples_line_of_another_shape_names_file_and_line(tmp_path: Path) -> 
 
 
 def test_empty_samples_are_an_error(tmp_path: Path) -> None:
-    file = write(tmp_path, Scores({"crows_pairs": crows(28, 4)}))
+    file = write(tmp_path, Scores({"crows_pairs": crows(28, 4)}, provenance={"samples": {}}))
     next(file.parent.glob("samples_*")).write_text("", encoding="utf-8")
     with pytest.raises(ValueError, match="the samples of crows_pairs are empty"):
         report_of(tmp_path)
@@ -413,8 +413,8 @@ def test_models_are_ordered_by_size(tmp_path: Path) -> None:
 
 
 def test_the_report_does_not_depend_on_the_order_of_sample_lines(tmp_path: Path) -> None:
-    first = report_of(write_run(tmp_path / "a" / "run"))
-    folder = write_run(tmp_path / "b" / "run")
+    first = report_of(write_run(tmp_path / "a" / "run", samples={}))
+    folder = write_run(tmp_path / "b" / "run", samples={})
     for file in folder.rglob("samples_*.jsonl"):
         lines = file.read_text(encoding="utf-8").splitlines()
         file.write_text("\n".join(reversed(lines)), encoding="utf-8")

@@ -1,0 +1,71 @@
+"""A task's samples file read: the records behind its numbers, checked against what the results file says of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+from harness.metrics.benchmarks import BENCHMARKS
+from harness.storage.results import Scored
+
+_ROUNDING = 1e-6
+
+
+def read_samples(scored: Scored, task: str) -> tuple[Sequence[Any], Mapping[str, str]]:
+    """The records of a task, and a digest of what was asked of each item where the lines say it.
+
+    Raises:
+        ValueError: the samples are altered, cut, another model's, or give other scores than the results file holds;
+            names the file, what was found and what was expected.
+    """
+    benchmark = BENCHMARKS[task]
+    records, prompts = [], {}
+    for number, sample in enumerate(scored.samples(task), start=1):
+        try:
+            record = benchmark.record(sample)
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{scored.file}: line {number} of the samples of {task} is not what this task writes "
+                f"({type(error).__name__}: {error}); score this model again"
+            ) from error
+        records.append(record)
+        if "arguments" in sample:
+            asked = json.dumps(sample["arguments"], sort_keys=True).encode()
+            prompts[benchmark.item_key(record)] = hashlib.sha256(asked).hexdigest()
+    if not records:
+        raise ValueError(f"{scored.file}: the samples of {task} are empty; score this model again")
+    if len(records) != (expected := scored.provenance.tasks[task].n):
+        raise ValueError(
+            f"{scored.samples_file(task)}: expected {expected} samples of {task}, as {scored.file.name} says, found "
+            f"{len(records)}; put the original file back, or score this model again"
+        )
+    _require_told(scored, task, records)
+    return records, prompts
+
+
+def _require_told(scored: Scored, task: str, records: Sequence[Any]) -> None:
+    """The scores in the results file are those of the samples. Another version may have defined them otherwise."""
+    generation = scored.provenance.generations.get(task)
+    if scored.seal(task) is None or (generation and not generation.judge):
+        return
+    if scored.provenance.versions.get("lm-stereoscope") != version("lm-stereoscope"):
+        return
+    told = scored.results.get("results", {}).get(task, {})
+    for metric, value in BENCHMARKS[task].metrics(records).items():
+        found = told.get(f"{metric},none", value)
+        if not _same(found, value):
+            raise ValueError(
+                f"{scored.file}: says that {metric} of {task} is {found}, but its samples give {value}: one of the two "
+                "was altered. Put the original files back, or score this model again"
+            )
+
+
+def _same(found: object, value: float | None) -> bool:
+    number = found if isinstance(found, (int, float)) and math.isfinite(found) else None
+    if number is None or value is None:
+        return number is None and value is None
+    return math.isclose(number, value, rel_tol=_ROUNDING, abs_tol=_ROUNDING)

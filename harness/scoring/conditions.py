@@ -1,0 +1,111 @@
+"""The provenance of a scored model: what it is, and under which conditions it was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from harness.judging.judges import choice_of
+from harness.metrics.benchmarks import BENCHMARKS
+from harness.scoring.lineage import lineage_of
+from harness.scoring.trained import checkpoint_of, trained, trained_from
+from harness.storage.provenance import Generation, Provenance, TaskData, asking_of
+from harness.storage.weights import files_sha256
+
+VERSIONED = ("lm-stereoscope", "lm-eval", "transformers", "torch", "peft", "accelerate")
+_SOURCE = ("pretrained", "revision", "subfolder", "gguf_file")
+
+
+def scoring_conditions(lm: Any, results: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of the provenance that the model and the results know: start token, precision, prompt, data, versions.
+
+    Args:
+        lm: the model that was scored, any of lm-eval's that have one of `transformers`.
+        results: lm-eval's, with samples.
+    """
+    if hasattr(lm, "start"):
+        token, token_id = lm.start
+    else:
+        token, token_id = str(lm.tokenizer.convert_ids_to_tokens(lm.prefix_token_id)), lm.prefix_token_id
+    ours = {task: samples for task, samples in results["samples"].items() if task in BENCHMARKS}
+    return {
+        "family": getattr(lm, "family", lm.backend),
+        "lineage": lineage_of(lm),
+        "started_after": token,
+        "started_after_id": token_id,
+        "dtype": str(lm.model.dtype).removeprefix("torch."),
+        "asking": asking_of(results, ours),
+        "tasks": {
+            task: TaskData(
+                sha256=samples[0]["doc"]["data_sha256"],
+                origin=samples[0]["doc"]["data_origin"],
+                n=len(samples),
+                of=results["n-samples"][task]["original"],
+            )
+            for task, samples in ours.items()
+        },
+        "generations": {
+            task: _generation(config, results["config"]["torch_seed"])
+            for task, config in results["configs"].items()
+            if "measures" in (config.get("metadata") or {})
+        },
+        "versions": {name: version(name) for name in VERSIONED},
+    }
+
+
+def eval_provenance(
+    lm: Any, model_args: Mapping[str, Any], results: Mapping[str, Any], command: str, seconds: float
+) -> Provenance:
+    """The provenance of what `stereoscope eval` scored: an adapter, or a checkpoint of this project's, is a step.
+
+    Raises:
+        ValueError: the checkpoint's split belongs to other weights.
+    """
+    pretrained, peft = str(model_args["pretrained"]), model_args.get("peft")
+    checkpoint = checkpoint_of(model_args)
+    told = None if checkpoint is None else trained(checkpoint)
+    base = pretrained if peft or told is None or told.split is None else told.split.base or pretrained
+    unadapted = {name: value for name, value in model_args.items() if name in _SOURCE}
+    return Provenance(
+        model=Path(base).resolve().name if Path(base).is_dir() else base,
+        pretrained=pretrained,
+        parameters=_parameters(lm),
+        weights_sha256=model_weights_sha256(model_args),
+        **trained_from(checkpoint, model_weights_sha256(unadapted), bool(peft)),
+        stage="base" if told is None else "step",
+        step=told and told.step,
+        epoch=told and told.epoch,
+        fold=told and told.fold,
+        checkpoint=None if checkpoint is None else str(checkpoint),
+        **scoring_conditions(lm, results),
+        command=command,
+        seconds=seconds,
+    )
+
+
+def model_weights_sha256(model_args: Mapping[str, Any]) -> str:
+    """Digest of the weights that lm-eval's model arguments name, the adapter's included."""
+    return files_sha256(**{name: str(model_args[name]) for name in (*_SOURCE, "peft") if model_args.get(name)})
+
+
+def _parameters(lm: Any) -> int:
+    """Of the base model, whether an adapter stands on it or not, so that both have the same size."""
+    counted: int | None = getattr(lm, "parameters", None)
+    if counted is not None:
+        return counted
+    return sum(weight.numel() for name, weight in lm.model.named_parameters() if "lora_" not in name)
+
+
+def _generation(config: Mapping[str, Any], seed: int) -> Generation:
+    measures = config["metadata"]["measures"]
+    choice = choice_of(measures, config["metadata"])
+    return Generation(
+        measures=measures,
+        k=config["repeats"],
+        arguments=config["generation_kwargs"],
+        seed=seed,
+        classifier=choice.classifier,
+        labels=choice.labels,
+    )

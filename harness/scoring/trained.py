@@ -1,0 +1,72 @@
+"""What a checkpoint's own folder says of its training: step, epoch, fold, the pairs it saw, the base it came from."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from harness.data.split import MANIFEST, SPLIT_FILE, Split, find_split, nearest_split_file
+
+_STATE = "trainer_state.json"
+
+
+class Trained(NamedTuple):
+    """A checkpoint of `python -m training`; what its folder does not say is None."""
+
+    step: int | None
+    epoch: float | None
+    split: Split | None
+
+    @property
+    def fold(self) -> int | None:
+        """The fold that was held out; None where all pairs were trained on, or nobody knows."""
+        return self.split.fold if self.split and self.split.held_out else None
+
+
+def trained(checkpoint: Path) -> Trained:
+    """What a folder of trained weights says of itself.
+
+    Raises:
+        ValueError: its split belongs to other weights.
+    """
+    numbered = re.fullmatch(r"checkpoint-(\d+)", checkpoint.resolve().name)
+    state = checkpoint / _STATE
+    epoch = json.loads(state.read_text(encoding="utf-8")).get("epoch") if state.is_file() else None
+    return Trained(
+        int(numbered.group(1)) if numbered else None,
+        None if epoch is None else float(epoch),
+        find_split(checkpoint),
+    )
+
+
+def checkpoint_of(model_args: Mapping[str, Any]) -> Path | None:
+    """The checkpoint that model arguments name: the adapter `peft`, or what full fine-tuning here made of a model.
+
+    None for a model that was not trained here.
+    """
+    if peft := model_args.get("peft"):
+        return Path(str(peft))
+    folder = Path(str(model_args["pretrained"]))
+    sealed = (folder / MANIFEST).is_file() and nearest_split_file(folder) is not None
+    return folder if (folder / SPLIT_FILE).is_file() or sealed else None
+
+
+def trained_from(checkpoint: Path | None, base_weights_sha256: str, adapter: bool) -> dict[str, Any]:
+    """The part of the provenance that says what was trained, and on what.
+
+    Args:
+        checkpoint: None for a base model, or the folder of an adapter or a fully trained model.
+        base_weights_sha256: of what is loaded, without an adapter.
+        adapter: whether the checkpoint is an adapter on it.
+    """
+    if checkpoint is None:
+        return {"base_weights_sha256": base_weights_sha256}
+    split = trained(checkpoint).split
+    named = split.base_weights_sha256 if split else None
+    return {
+        "base_weights_sha256": base_weights_sha256 if adapter else named,
+        "trained_on": {} if split is None else {"crows_pairs": len(split.train)},
+    }
