@@ -12,6 +12,8 @@ import typer
 
 from harness.data.fetch import app as data_app
 from harness.experiments.launching import Stopped
+from harness.terminal.bars import bars_on_terminals_only
+from harness.terminal.logs import start_logging
 
 if TYPE_CHECKING:
     from harness.experiments.stage import Executor
@@ -178,9 +180,8 @@ def _show(folder: Path) -> None:
 
 def main() -> None:
     """Run the command line; what the user can mend is one message, anything else keeps its traceback."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
-    # A line a stage from us; of the libraries, what they warn of.
-    logging.getLogger("harness").setLevel(logging.INFO)
+    bars_on_terminals_only()
+    start_logging()
     try:
         app()
     except (ValueError, OSError, RuntimeError, FloatingPointError) as error:

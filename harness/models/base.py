@@ -6,6 +6,7 @@ import hashlib
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -160,7 +161,8 @@ class TransformersLM(HFLM):
         greedy = [place for place in range(len(requests)) if place not in sampled]
         texts: dict[int, str] = {}
         if greedy:
-            found = super().generate_until([requests[place] for place in greedy], disable_tqdm=disable_tqdm)
+            with self.batch_size_known():
+                found = super().generate_until([requests[place] for place in greedy], disable_tqdm=disable_tqdm)
             texts |= zip(greedy, found, strict=True)
         if sampled:
             drawn = continuations(self, list(sampled.values()), disable_tqdm)
@@ -218,9 +220,19 @@ class TransformersLM(HFLM):
                 "checkpoint that it was made from"
             )
 
-    def _detect_batch_size(self, requests: Sequence[Any] | None = None, pos: int = 0) -> int:
-        # lm-eval would find out by running full windows until memory ends; likelihoods are cut by tokens anyway.
-        return 16 if self.device.type == "cpu" else int(self.max_batch_size)
+    @contextmanager
+    def batch_size_known(self) -> Iterator[None]:
+        """For lm-eval's own loops, where "auto" has it run full windows until memory ends, and print what it found.
+
+        Likelihoods are cut by tokens anyway.
+        """
+        asked = self.batch_size
+        if asked == "auto":
+            self.batch_size_per_gpu: Any = 16 if self.device.type == "cpu" else int(self.max_batch_size)
+        try:
+            yield
+        finally:
+            self.batch_size_per_gpu = asked
 
     def _require_one_vocabulary(self) -> None:
         """A tokenizer may have fewer tokens than the model has embeddings (padded matrices), never more."""

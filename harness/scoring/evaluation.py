@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -142,14 +143,15 @@ def evaluate(
         _require_documents(name, task, lm.world_size, options.get("limit"), options.get("samples"))
     children = {child for members in loaded["group_map"].values() for child in members}
     tracker = EvaluationTracker()
-    results: Results | None = simple_evaluate(
-        lm,
-        **{"model_args": {name: metadata[name] for name in ("pretrained", "peft") if name in metadata}, **options},
-        tasks=[item for name, item in (loaded["tasks"] | loaded["groups"]).items() if name not in children],
-        task_manager=manager,
-        evaluation_tracker=tracker,
-        log_samples=True,
-    )
+    with _git_asked_in_repositories_only():
+        results: Results | None = simple_evaluate(
+            lm,
+            **{"model_args": {name: metadata[name] for name in ("pretrained", "peft") if name in metadata}, **options},
+            tasks=[item for name, item in (loaded["tasks"] | loaded["groups"]).items() if name not in children],
+            task_manager=manager,
+            evaluation_tracker=tracker,
+            log_samples=True,
+        )
     if results is None:
         return None
     tracker.general_config_tracker.log_end_time()
@@ -160,6 +162,21 @@ def evaluate(
     if not options.get("predict_only"):
         _add_pooled(results)
     return results
+
+
+@contextmanager
+def _git_asked_in_repositories_only() -> Iterator[None]:
+    """lm-eval asks git for the working folder's commit, and git complains on stderr where it is no repository."""
+    from lm_eval import evaluator
+
+    here = Path.cwd()
+    asks = evaluator.get_git_commit_hash
+    if not any((folder / ".git").exists() for folder in (here, *here.parents)):
+        evaluator.get_git_commit_hash = lambda: None
+    try:
+        yield
+    finally:
+        evaluator.get_git_commit_hash = asks
 
 
 def _drop_padding(task: Any) -> None:

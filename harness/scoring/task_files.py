@@ -49,6 +49,8 @@ def select(tasks: Sequence[str], metadata: Mapping[str, Any], include_path: str 
 
     # It tells of `--metadata` for every task that has a reader, every time.
     logging.getLogger("lm_eval.api.task").addFilter(_is_news)
+    # Where lm-eval has a task of the same name, ours is the one that is meant.
+    logging.getLogger("lm_eval.tasks._index").addFilter(_is_not_ours)
     ours = shipped("tasks")
     check_task_files(ours)
     folders = [ours, *([include_path] if include_path else [])]
@@ -89,6 +91,10 @@ def _files(task: str, manager: Any) -> list[str]:
 
 def _matches(name: str, manager: Any) -> list[str]:
     return [name] if Path(name).is_file() else list(manager.match_tasks([name]))
+
+
+def _is_not_ours(record: logging.LogRecord) -> bool:
+    return str(shipped("tasks")) not in record.getMessage()
 
 
 def _is_news(record: logging.LogRecord) -> bool:

@@ -1,0 +1,12 @@
+"""What somebody may have meant by a name that does not exist."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def did_you_mean(wrong: str, known: Iterable[str]) -> str:
+    """`; did you mean 'crows_pairs'?`, to end a message with; empty where nothing is near."""
+    found = get_close_matches(wrong, list(dict.fromkeys(known)), n=2, cutoff=0.7)
+    return f"; did you mean {' or '.join(map(repr, found))}?" if found else ""
