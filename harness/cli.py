@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from harness.completion import EvalCommand
 from harness.data.fetch import app as data_app
 from harness.experiments.launching import Stopped
 from harness.terminal.bars import bars_on_terminals_only
@@ -22,15 +23,33 @@ app = typer.Typer(
     name="stereoscope",
     help="Does fine-tuning make a language model less biased without breaking it, and does that hold as models grow?",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    # Options were called --output_dir before they were called --output-dir.
+    context_settings={"token_normalize_func": lambda name: name.replace("_", "-")},
 )
 app.add_typer(data_app, name="data", help="Where the benchmark data is: list, fetch, verify.")
 
 _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
-@app.command(name="eval", context_settings=_PASS_ON)
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"stereoscope {version('lm-stereoscope')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options before any command."""
+
+
+@app.command(name="eval", cls=EvalCommand, context_settings=_PASS_ON)
 def evaluate(context: typer.Context) -> None:
     """Score a model: every flag of `lm_eval run`, with the tasks and models of this project added."""
     from harness.scoring.eval_command import run as run_eval
@@ -67,10 +86,18 @@ def init(
 
 
 @app.command()
+def tasks() -> None:
+    """List the tasks: what each gives, which models it takes, and whether its data is on this machine."""
+    from harness.planning.task_list import table
+
+    print(table())
+
+
+@app.command()
 def run(
     experiment: Annotated[Path, typer.Argument(help="Experiment file, or the name of a ready one, e.g. demo.")],
     output_dir: Annotated[
-        Path | None, typer.Option("--output_dir", help="Folder of the run; default: runs/NAME.")
+        Path | None, typer.Option(help="Folder of the run. [default: runs/NAME]", show_default=False)
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print each model's memory and every command, run none.")
@@ -99,7 +126,7 @@ def plan(
         str, typer.Option(help="t4x2, p100, t4, l4, rtx3090, rtx4090, a100-40, a100-80 or cpu (this machine's).")
     ] = "t4x2",
     host_gib: Annotated[
-        float | None, typer.Option("--host_gib", help="Memory of the machine itself, in GiB, where it is another.")
+        float | None, typer.Option(help="Memory of the machine itself in GiB, where it differs from the usual.")
     ] = None,
 ) -> None:
     """Tell each model's memory under every accelerate config, in full and with LoRA, and which config to take."""
@@ -114,7 +141,7 @@ def plan(
 def report(
     run_dirs: Annotated[list[Path], typer.Argument(help="Folders of runs, or of `stereoscope eval` results.")],
     output_dir: Annotated[
-        Path | None, typer.Option("--output_dir", help="Where to write; default: report/ in the only run folder.")
+        Path | None, typer.Option(help="Where to write. [default: report/ in the only run folder]", show_default=False)
     ] = None,
     halves: Annotated[bool, typer.Option("--halves", help="StereoSet by two fixed halves of its terms too.")] = False,
 ) -> None:
@@ -131,8 +158,12 @@ def classify(
         str | None, typer.Option(help="Hub id or folder. Default: the judge that each task was run with.")
     ] = None,
     label: Annotated[str, typer.Option(help="What a toxicity classifier calls toxic.")] = "hate",
-    data_dir: Annotated[str | None, typer.Option("--data_dir", help="Where HurtLex is, for HONEST.")] = None,
-    allow_pickle: Annotated[bool, typer.Option("--allow_pickle", help="Accept weights that can run code.")] = False,
+    data_dir: Annotated[
+        str | None, typer.Option(help="Data folder that holds HurtLex, which HONEST counts words of.")
+    ] = None,
+    allow_pickle: Annotated[
+        bool, typer.Option("--allow-pickle", help="Accept pickled weights, which can run code of whoever made them.")
+    ] = False,
 ) -> None:
     """Judge saved generations again, with another classifier: nothing is generated. Newest results count in reports."""
     from harness.judging.saved_texts import reclassify

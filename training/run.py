@@ -25,7 +25,8 @@ from harness.machine.orphans import exit_with_run, stop_with_launcher
 from harness.machine.watch import Watch
 from harness.models.positions import window
 from harness.storage.files import atomic_write
-from harness.terminal.logs import start_logging, take_over_libraries
+from harness.terminal.libraries import take_over_libraries
+from harness.terminal.logs import start_logging
 from training.as_asked import require_processes
 from training.checkpoints import complete_checkpoints, scheduled_checkpoints
 from training.config import PairArguments, TrainingArguments, fingerprint, parse

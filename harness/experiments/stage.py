@@ -13,7 +13,6 @@ import yaml
 from harness.machine.run_module import program
 from harness.machine.strategy import read_strategy
 
-
 # A second run on this machine would find the usual port taken, and tell of it in a paragraph.
 _FREE_PORT = ("--main_process_port", "0")
 

@@ -14,12 +14,15 @@ import time
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.judging.saved_texts import judge_saved
 from harness.machine.startup import imports_uncollected
+from harness.scoring.eval_parser import eval_parser
+from harness.scoring.eval_table import print_scores
 from harness.scoring.evaluation import Results, evaluate, scoring_conditions, write_scored
 from harness.storage.results import Provenance
+from harness.terminal.libraries import take_over_libraries
 
 if TYPE_CHECKING:
     from lm_eval.config.evaluate_config import EvaluatorConfig
@@ -30,6 +33,11 @@ HF_MODELS = ("hf", "hf-auto", "huggingface", *OUR_MODELS)
 log = logging.getLogger(__name__)
 
 
+class _Outcome(NamedTuple):
+    results: Results
+    file: Path | None
+
+
 def run(argv: Sequence[str]) -> None:
     """Score a model as `lm_eval run` would; see `stereoscope eval --help`.
 
@@ -38,38 +46,28 @@ def run(argv: Sequence[str]) -> None:
         OSError: the results cannot be written; older ones are untouched.
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    from lm_eval.utils import setup_logging
-
-    setup_logging()
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    args = _parser().parse_args(["run", *argv])
-    compare = vars(args).pop("compare_start_token")
+    args = eval_parser().parse_args(argv)
+    compare, verbose = vars(args).pop("compare_start_token"), vars(args).pop("verbose")
     config = _config(args)
+    if config.verbosity:
+        logging.getLogger("lm_eval").setLevel(config.verbosity)
     command = "stereoscope eval " + _without_secrets(shlex.join(argv))
     if config.model not in OUR_MODELS:  # others form their process group themselves, if they know any
-        _score_and_print(config, command, compare)
+        _score_and_print(config, command, compare, verbose)
         return
     from harness.machine.watch import watched_scoring
 
     with watched_scoring():
-        _score_and_print(config, command, compare)
+        _score_and_print(config, command, compare, verbose)
 
 
-def _score_and_print(config: EvaluatorConfig, command: str, compare: str | None) -> None:
-    from lm_eval.utils import make_table
-
+def _score_and_print(config: EvaluatorConfig, command: str, compare: str | None, verbose: bool) -> None:
     lm = _load(config)
     other = None if compare is None else _token_id(lm, compare)
     first = _score(lm, config, command)
     if first is not None:
-        _hand_on(first, config)
-        print(
-            f"{config.model} ({config.model_args}), gen_kwargs: ({config.gen_kwargs}), limit: {config.limit}, "
-            f"num_fewshot: {config.num_fewshot}, batch_size: {config.batch_size}"
-        )
-        print(make_table(first))
-        if "groups" in first:
-            print(make_table(first, "groups"))
+        _hand_on(first.results, config)
+        print_scores(first.results, first.file, verbose, config.limit)
     if other is None:
         return
     tokens = [lm.prefix_token_id, other]
@@ -78,28 +76,7 @@ def _score_and_print(config: EvaluatorConfig, command: str, compare: str | None)
     second = _score(lm, config, command, subfolder=f"start_token_{other}")
     if first is not None and second is not None:
         names = [f"{lm.tokenizer.convert_ids_to_tokens(token)} ({token})" for token in tokens]
-        print(_spread_table(first, second, names))
-
-
-def _parser() -> argparse.ArgumentParser:
-    """lm-eval's own parser of `run`, so that every flag is taken, and means what it means there."""
-    from lm_eval._cli.run import Run
-
-    parser = argparse.ArgumentParser(prog="stereoscope eval", add_help=False)
-    commands = parser.add_subparsers()
-    Run.create(commands)
-    command: argparse.ArgumentParser = commands.choices["run"]
-    command.prog, command.usage, command.epilog = "stereoscope eval", None, None
-    command.description = (
-        f"All flags of `lm_eval run`. Other defaults: --model {OUR_MODEL} (this project's), --batch_size auto, "
-        "dtype=float32, --log_samples with --output_path. This project's tasks need no --include_path."
-    )
-    command.add_argument(
-        "--compare_start_token",
-        metavar="<token or id>",
-        help="score the tasks again with sentences started after this token, and print both and the spread",
-    )
-    return parser
+        print(_spread_table(first.results, second.results, names))
 
 
 def _config(args: argparse.Namespace) -> EvaluatorConfig:
@@ -141,6 +118,7 @@ def _load(config: EvaluatorConfig) -> Any:
         from lm_eval.api.registry import get_model
 
         import harness.models.any  # noqa: F401 - registers this project's models
+    take_over_libraries()
 
     further = {"batch_size": config.batch_size, "max_batch_size": config.max_batch_size, "device": config.device}
     try:
@@ -155,7 +133,7 @@ def _is_of_apis(error: ImportError) -> bool:
     return any(word in str(error) for word in ("lm-eval[api]", "tiktoken", "tenacity", "aiohttp"))
 
 
-def _score(lm: Any, config: EvaluatorConfig, command: str, subfolder: str = "") -> Results | None:
+def _score(lm: Any, config: EvaluatorConfig, command: str, subfolder: str = "") -> _Outcome | None:
     """Score with the start token that `lm` has now, and write what was asked to be written."""
     from lm_eval.utils import handle_non_serializable
 
@@ -192,9 +170,9 @@ def _score(lm: Any, config: EvaluatorConfig, command: str, subfolder: str = "") 
         provenance = _provenance(lm, config, results, command, round(time.monotonic() - started, 3))
         written = write_scored(folder / subfolder, results, provenance, name=name)
         written = judge_saved(written) or written
-        log.info("results and samples are in %s", written.parent)
         results["results"] = json.loads(written.read_text(encoding="utf-8"))["results"]
-    return results
+        return _Outcome(results, written)
+    return _Outcome(results, None)
 
 
 def _provenance(lm: Any, config: EvaluatorConfig, results: Results, command: str, seconds: float) -> Provenance | None:

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from harness.machine.startup import imports_uncollected
-from harness.terminal.logs import take_over_libraries
+from harness.terminal.libraries import take_over_libraries
 
 log = logging.getLogger(__name__)
 

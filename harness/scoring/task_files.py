@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.storage.shipped import shipped
+from harness.terminal.nearest import did_you_mean
 
 
 class Selection(NamedTuple):
@@ -59,10 +60,8 @@ def select(tasks: Sequence[str], metadata: Mapping[str, Any], include_path: str 
     if not all(_matches(name, own) for name in wanted):
         manager = TaskManager(include_path=folders, metadata=dict(metadata))
     if unknown := [name for name in wanted if not _matches(name, manager)]:
-        raise ValueError(
-            f"no such task: {', '.join(unknown)}. The tasks here are {', '.join(own.all_tasks)}; "
-            "`lm-eval ls tasks` lists lm-eval's own"
-        )
+        told = ", ".join(unknown) + did_you_mean(unknown[0], [*own.all_tasks, *manager.all_tasks])
+        raise ValueError(f"no such task: {told} `stereoscope tasks` lists this project's, `lm-eval ls tasks` lm-eval's")
     return Selection(manager, list(dict.fromkeys(match for name in wanted for match in _matches(name, manager))))
 
 

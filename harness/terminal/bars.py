@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Protocol
 
 from harness.terminal.logs import is_first_process
 
@@ -27,23 +27,13 @@ class Counts(Protocol):
 def bars_on_terminals_only() -> None:
     """In a program: neither it nor what it starts draws a bar into a file, nor does any but the first of a launch.
 
-    `TQDM_DISABLE=` (empty) in the environment brings the bars back into files.
+    To be called before tqdm is imported, which looks into the environment once. `TQDM_DISABLE=` (empty) in the
+    environment brings the bars back into files.
     """
     if not is_first_process():
         os.environ["TQDM_DISABLE"] = "1"
     elif not sys.stderr.isatty():
         os.environ.setdefault("TQDM_DISABLE", "1")
-    if bars_wanted():
-        return
-    from tqdm import tqdm
-
-    draw = tqdm.__init__
-
-    # lm-eval says `disable=False`, which wins over the environment.
-    def silent(bar: Any, *arguments: Any, **options: Any) -> None:
-        draw(bar, *arguments, **{**options, "disable": True})
-
-    tqdm.__init__ = silent
 
 
 def bars_wanted() -> bool:

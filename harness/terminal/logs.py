@@ -12,8 +12,6 @@ import warnings
 
 OURS = ("harness", "training", "__main__")
 
-# Libraries that bring a handler with a format of its own as soon as they are imported.
-_WITH_HANDLERS = ("transformers", "datasets", "huggingface_hub", "lm_eval")
 _CHATTER = {
     # Whoever scores or trains on a CPU knows it.
     "DeepSpeed": ("Setting accelerator to CPU",),
@@ -21,6 +19,8 @@ _CHATTER = {
     "transformers.generation": ("The following generation flags are not valid",),
     # Sentences are scored as they stand: a chat template would make them another question.
     "lm_eval.evaluator": ("appears to be an instruct or chat variant",),
+    # The table and every report say how many items were scored.
+    "lm_eval.config": ("--limit SHOULD ONLY BE USED FOR TESTING",),
 }
 
 
@@ -45,14 +45,6 @@ def start_logging() -> None:
     if not sys.warnoptions:
         for category in (FutureWarning, DeprecationWarning, PendingDeprecationWarning):
             warnings.simplefilter("ignore", category)
-
-
-def take_over_libraries() -> None:
-    """After their import: what libraries log takes the root's handler, and its format, instead of their own."""
-    for name in _WITH_HANDLERS:
-        logger = logging.getLogger(name)
-        logger.handlers.clear()
-        logger.propagate = True
 
 
 def is_first_process() -> bool:

@@ -7,6 +7,6 @@ from difflib import get_close_matches
 
 
 def did_you_mean(wrong: str, known: Iterable[str]) -> str:
-    """`; did you mean 'crows_pairs'?`, to end a message with; empty where nothing is near."""
+    """`; did you mean 'crows_pairs'?`, to go on with after a name; a full stop where nothing is near."""
     found = get_close_matches(wrong, list(dict.fromkeys(known)), n=2, cutoff=0.7)
-    return f"; did you mean {' or '.join(map(repr, found))}?" if found else ""
+    return f"; did you mean {' or '.join(map(repr, found))}?" if found else "."
