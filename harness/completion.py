@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import SUPPRESS
 from typing import Any, NamedTuple
 
 from typer.core import TyperCommand
@@ -23,7 +24,8 @@ class EvalCommand(TyperCommand):
         if incomplete.startswith("-"):
             from harness.scoring.eval_parser import eval_parser
 
-            options = [name for action in eval_parser()._actions if action.help for name in action.option_strings]
+            shown = (action for action in eval_parser()._actions if action.help != SUPPRESS)
+            options = [name for action in shown for name in action.option_strings]
             return [Offered(name) for name in options if name.startswith(incomplete.replace("_", "-"))]
         options = [word for word in ctx.args if word.startswith("-")]
         if not options or options[-1] not in ("--tasks", "-t"):

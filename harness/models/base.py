@@ -17,10 +17,11 @@ from peft import PeftModel
 from torch import Tensor
 from transformers.utils import cached_file
 
-from harness.data.families import Family, require_family
+from harness.data.families import Family, read_config, require_family
 from harness.machine.allocator import keep_freed_memory
 from harness.machine.processes import join_processes, processes_on_cpu
 from harness.models.adapters import attach
+from harness.models.arguments import require_known_arguments
 from harness.models.sampling import Asked, continuations, numbered, sampling_of
 from harness.storage.files import sha256_file
 from harness.storage.weights import require_safe_weights, weights_sha256
@@ -79,6 +80,7 @@ class TransformersLM(HFLM):
         """
         source = {"revision": revision, "subfolder": subfolder, "gguf_file": gguf_file}
         require_family({"pretrained": pretrained, **source}, f"hf-{self.family}", (self.family,))
+        require_known_arguments(kwargs, read_config({"pretrained": pretrained, **source}))
         if gguf_file is None:
             require_safe_weights(pretrained, allow_pickle)
             kwargs |= {} if allow_pickle else {"use_safetensors": True}

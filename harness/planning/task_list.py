@@ -12,7 +12,7 @@ import yaml
 from harness.data.families import FAMILIES, TASKS_OF
 from harness.data.sources import Name, find
 from harness.metrics.benchmarks import BENCHMARKS, Benchmark
-from harness.report.legend import metric_legend
+from harness.reporting.legend import metric_legend
 from harness.scoring.task_files import tasks_folder
 from harness.terminal.tables import aligned
 

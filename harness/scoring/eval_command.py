@@ -18,9 +18,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.judging.saved_texts import judge_saved
 from harness.machine.startup import imports_uncollected
+from harness.models.arguments import require_known_arguments
 from harness.scoring.eval_parser import eval_parser
 from harness.scoring.eval_table import print_scores
 from harness.scoring.evaluation import Results, evaluate, scoring_conditions, write_scored
+from harness.scoring.metadata import require_known_metadata
+from harness.scoring.task_files import Selection, select
 from harness.storage.results import Provenance
 from harness.terminal.libraries import take_over_libraries
 
@@ -62,9 +65,11 @@ def run(argv: Sequence[str]) -> None:
 
 
 def _score_and_print(config: EvaluatorConfig, command: str, compare: str | None, verbose: bool) -> None:
+    # Before the model is loaded, which may take minutes.
+    selection = _selection(config)
     lm = _load(config)
     other = None if compare is None else _token_id(lm, compare)
-    first = _score(lm, config, command)
+    first = _score(lm, config, selection, command)
     if first is not None:
         _hand_on(first.results, config)
         print_scores(first.results, first.file, verbose, config.limit)
@@ -73,7 +78,7 @@ def _score_and_print(config: EvaluatorConfig, command: str, compare: str | None,
     tokens = [lm.prefix_token_id, other]
     lm.custom_prefix_token_id = other
     config.metadata = {**config.metadata, "prefix_token_id": other}
-    second = _score(lm, config, command, subfolder=f"start_token_{other}")
+    second = _score(lm, config, _selection(config), command, subfolder=f"start_token_{other}")
     if first is not None and second is not None:
         names = [f"{lm.tokenizer.convert_ids_to_tokens(token)} ({token})" for token in tokens]
         print(_spread_table(first.results, second.results, names))
@@ -86,13 +91,14 @@ def _config(args: argparse.Namespace) -> EvaluatorConfig:
     given = {key: value for key, value in vars(args).items() if value is not None}
     if args.config:
         given = {**EvaluatorConfig.load_yaml_config(args.config), **given}
-    args.model = given.get("model") or OUR_MODEL
-    if args.model in OUR_MODELS and "batch_size" not in given:
-        args.batch_size = "auto"
-    config = EvaluatorConfig.from_cli(args)
+    given["model"] = given.get("model") or OUR_MODEL
+    if given["model"] in OUR_MODELS:
+        given.setdefault("batch_size", "auto")
+    # Given the file's name too, lm-eval would print all of its configuration.
+    config = EvaluatorConfig.from_cli(argparse.Namespace(**{**given, "config": None}))
     if config.cache_requests:
         raise ValueError(
-            "--cache_requests: lm-eval files requests under the task's name alone and would reuse those made from "
+            "--cache-requests: lm-eval files requests under the task's name alone and would reuse those made from "
             "other data or another prompt; leave it out"
         )
     for package, asked in (("wandb", config.wandb_args), ("trackio", config.trackio_args)):
@@ -100,13 +106,15 @@ def _config(args: argparse.Namespace) -> EvaluatorConfig:
             raise ValueError(f"--{package}_args needs {package}, which is not installed: pip install {package}")
     if not config.tasks:
         raise ValueError("--tasks: which? For example crows_pairs,stereoset,wikitext2")
+    require_known_metadata(given.get("metadata") or {})
     if config.model in OUR_MODELS and "device" not in given:
         config.device = None
     if config.model in HF_MODELS:
         if not config.model_args.get("pretrained"):
-            raise ValueError("--model_args pretrained=MODEL: which model? A folder or a hub id")
+            require_known_arguments(config.model_args)
+            raise ValueError("--model-args pretrained=MODEL: which model? A folder or a hub id")
         if "dtype" not in config.model_args:
-            log.info("scoring in dtype=float32; --model_args dtype=... chooses another precision")
+            log.info("scoring in float32; --model-args dtype=... chooses another precision")
             config.model_args["dtype"] = "float32"
     config.log_samples = config.log_samples or bool(config.output_path)
     return config
@@ -133,12 +141,13 @@ def _is_of_apis(error: ImportError) -> bool:
     return any(word in str(error) for word in ("lm-eval[api]", "tiktoken", "tenacity", "aiohttp"))
 
 
-def _score(lm: Any, config: EvaluatorConfig, command: str, subfolder: str = "") -> _Outcome | None:
+def _score(
+    lm: Any, config: EvaluatorConfig, selection: Selection, command: str, subfolder: str = ""
+) -> _Outcome | None:
     """Score with the start token that `lm` has now, and write what was asked to be written."""
     from lm_eval.utils import handle_non_serializable
 
     started = time.monotonic()
-    names = config.tasks.split(",") if isinstance(config.tasks, str) else ",".join(config.tasks).split(",")
     seeds = config.seed or [None] * 4
     passed_on = (
         "model_args num_fewshot batch_size max_batch_size device limit samples check_integrity write_out gen_kwargs "
@@ -146,9 +155,8 @@ def _score(lm: Any, config: EvaluatorConfig, command: str, subfolder: str = "") 
     )
     results = evaluate(
         lm,
-        names,
+        selection,
         config.metadata,
-        config.include_path,
         use_cache=_cache(lm, config),
         random_seed=seeds[0],
         numpy_random_seed=seeds[1],
@@ -173,6 +181,12 @@ def _score(lm: Any, config: EvaluatorConfig, command: str, subfolder: str = "") 
         results["results"] = json.loads(written.read_text(encoding="utf-8"))["results"]
         return _Outcome(results, written)
     return _Outcome(results, None)
+
+
+def _selection(config: EvaluatorConfig) -> Selection:
+    names = config.tasks.split(",") if isinstance(config.tasks, str) else ",".join(config.tasks).split(",")
+    with imports_uncollected():
+        return select(names, config.metadata, config.include_path)
 
 
 def _provenance(lm: Any, config: EvaluatorConfig, results: Results, command: str, seconds: float) -> Provenance | None:

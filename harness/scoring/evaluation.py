@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from harness.judging.judges import choice_of
 from harness.judging.saved_texts import judge_saved
 from harness.metrics.benchmarks import BENCHMARKS
-from harness.scoring.task_files import select
+from harness.scoring.task_files import Selection, select
 from harness.storage.results import PROVENANCE_KEY, Generation, Provenance, TaskData, find_scored, write_results
 
 if TYPE_CHECKING:
@@ -98,9 +98,8 @@ def _not_judged(folder: Path, inputs_sha256: str) -> Path | None:
 
 def evaluate(
     lm: Any,
-    tasks: Sequence[str],
+    tasks: Sequence[str] | Selection,
     metadata: Mapping[str, Any],
-    include_path: str | None = None,
     limits: Mapping[str, int] | None = None,
     judge_later: bool = False,
     **options: Any,
@@ -109,9 +108,8 @@ def evaluate(
 
     Args:
         lm: any of lm-eval's models.
-        tasks: task or group names.
+        tasks: task or group names; or what `select` found of them, which knows the metadata then.
         metadata: for the tasks' readers: what tokenizer, which data, ...
-        include_path: a folder of further task YAMLs.
         limits: how many of a task's documents to score, the first ones, by task name.
         judge_later: leave generated texts as they are, for `harness.judging.saved_texts.judge_saved`.
         options: further arguments of `simple_evaluate`.
@@ -127,8 +125,8 @@ def evaluate(
 
     from harness.scoring.generation_task import GenerationTask
 
-    manager, names = select(tasks, metadata, include_path)
-    loaded = manager.load(names)
+    selection = tasks if isinstance(tasks, Selection) else select(tasks, metadata)
+    loaded = selection.manager.load(selection.names)
     if limits:
         # lm-eval has one limit for all tasks, and takes lists of documents a task instead; it refuses too long ones.
         options["samples"] = {
@@ -148,7 +146,7 @@ def evaluate(
             lm,
             **{"model_args": {name: metadata[name] for name in ("pretrained", "peft") if name in metadata}, **options},
             tasks=[item for name, item in (loaded["tasks"] | loaded["groups"]).items() if name not in children],
-            task_manager=manager,
+            task_manager=selection.manager,
             evaluation_tracker=tracker,
             log_samples=True,
         )
