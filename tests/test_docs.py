@@ -127,9 +127,10 @@ def check_module(module: str, arguments: list[str]) -> None:
         from training.config import _parser
 
         known: argparse.ArgumentParser = _parser()
-        if "--help" in arguments:
+        if {"--help", "--help-all"} & set(arguments):
             return
-        required = [] if "--model_name_or_path" in arguments else ["--model_name_or_path", "MODEL"]
+        named = {"--model_name_or_path", "--model-name-or-path"} & set(arguments)
+        required = [] if named else ["--model-name-or-path", "MODEL"]
         known.parse_args(arguments + required)
     else:
         assert find_spec(module), module

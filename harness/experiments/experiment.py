@@ -274,7 +274,7 @@ def _claim(folder: Path, experiment: Experiment) -> None:
         if differing := [key for key in keys if key not in MAY_CHANGE]:
             raise ValueError(
                 f"{folder} belongs to another experiment: {', '.join(differing)} differ from its {EXPERIMENT_FILE}. "
-                "Give another --output_dir, or delete the folder."
+                "Give another --output-dir, or delete the folder."
             )
     elif strangers := [item.name for item in folder.iterdir() if not item.name.startswith(".")]:
         raise ValueError(f"{folder} is not empty and no experiment's folder ({strangers[0]} is there); give another")

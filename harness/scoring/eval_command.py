@@ -237,14 +237,14 @@ def _token_id(lm: Any, token: str) -> int:
 
     if not isinstance(lm, HFLM) or (isinstance(lm, TransformersLM) and lm.family != "causal"):
         raise ValueError(
-            "--compare_start_token needs a causal model: of others no sentence starts after a chosen token"
+            "--compare-start-token needs a causal model: of others no sentence starts after a chosen token"
         )
     tokenizer = lm.tokenizer
     token_id = int(token) if token.isdigit() else tokenizer.get_vocab().get(token)
     if token_id is None or token_id >= len(tokenizer):
-        raise ValueError(f"--compare_start_token {token}: no such token; special: {tokenizer.all_special_tokens}")
+        raise ValueError(f"--compare-start-token {token}: no such token; special: {tokenizer.all_special_tokens}")
     if token_id == lm.prefix_token_id:
-        raise ValueError(f"--compare_start_token {token}: sentences start after this token already; name another")
+        raise ValueError(f"--compare-start-token {token}: sentences start after this token already; name another")
     return int(token_id)
 
 

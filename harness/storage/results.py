@@ -123,7 +123,7 @@ class Scored:
         """
         path = self.samples_file(task)
         if not path.is_file():
-            raise FileNotFoundError(f"{path}: no samples beside {self.file.name}; score again with --log_samples")
+            raise FileNotFoundError(f"{path}: no samples beside {self.file.name}; score again with --log-samples")
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, start=1):
                 try:

@@ -7,6 +7,8 @@ import textwrap
 from collections.abc import Collection, Sequence
 from itertools import zip_longest
 
+NARROWEST = 12
+
 
 def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = (), width: int | None = None) -> str:
     """A table; its first row is the header, and a line goes below it.
@@ -20,7 +22,7 @@ def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = (), width: i
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     widest = max(range(len(widths)), key=widths.__getitem__)
     over = sum(widths) + 2 * (len(widths) - 1) - limit
-    widths[widest] = max(12, widths[widest] - max(0, over))
+    widths[widest] = max(min(widths[widest], NARROWEST), widths[widest] - max(0, over))
     lines = [_line(row, widths, right) for row in rows]
     return "\n".join([lines[0], "  ".join("-" * one for one in widths), *lines[1:]])
 
