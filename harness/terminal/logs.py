@@ -17,6 +17,8 @@ _CHATTER = {
     "DeepSpeed": ("Setting accelerator to CPU",),
     # lm-eval decodes greedily with the temperature 0 that it is given; nothing of it is in question.
     "transformers.generation": ("The following generation flags are not valid",),
+    # Padding is masked, whatever its token, and texts end where the tokenizer says.
+    "transformers.train": ("The tokenizer has new PAD/BOS/EOS tokens",),
     # Sentences are scored as they stand: a chat template would make them another question.
     "lm_eval.evaluator": ("appears to be an instruct or chat variant",),
     # The table and every report say how many items were scored.

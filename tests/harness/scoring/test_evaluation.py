@@ -218,8 +218,10 @@ def test_cached_answers_of_one_model_are_never_given_for_another(
     [
         ("--tasks crows_pairs", "pretrained=MODEL"),
         ("--model_args pretrained={model}", "--tasks"),
-        ("--model_args pretrained={model} --tasks crows_pairs --cache_requests true", "--cache_requests"),
+        ("--model_args pretrained={model} --tasks crows_pairs --cache_requests true", "--cache-requests"),
         ("--model_args pretrained={model} --tasks crows_pairs_heldout", "split"),
+        ("--model_args pretrained={model} --tasks crow_pairs", "did you mean 'crows_pairs'"),
+        ("--model_args pretrained={model} --tasks x --metadata permutation=1", "did you mean 'permutations'"),
         ("--model_args pretrained={t5} --tasks crows_pairs", "stereoset_prompt"),
     ],
 )
