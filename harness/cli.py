@@ -59,7 +59,7 @@ def evaluate(context: typer.Context) -> None:
 
 @app.command(context_settings=_PASS_ON)
 def train(context: typer.Context) -> None:
-    """Fine-tune a model: every flag of `python -m training`, and --accelerate-config to spread it over processes."""
+    """Fine-tune a model on CrowS-Pairs, here or, with --accelerate-config, on several processes."""
     from harness.experiments.train_command import run as run_training
 
     run_training(context.args)
@@ -67,7 +67,7 @@ def train(context: typer.Context) -> None:
 
 @app.command()
 def experiments() -> None:
-    """List the ready experiments: what each is for, its models, the data that it needs."""
+    """List the ready experiments: what each is for, its models, and the data that it needs."""
     from harness.experiments.ready import listing
 
     for line in listing():

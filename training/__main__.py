@@ -5,12 +5,13 @@ import sys
 
 from harness.machine.run_module import leave_working_folder
 from harness.machine.startup import imports_uncollected
-from harness.terminal.bars import bars_on_terminals_only
-from harness.terminal.logs import start_logging
 
 if __name__ == "__main__":
     leave_working_folder()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    from harness.terminal.bars import bars_on_terminals_only
+    from harness.terminal.logs import start_logging
+
     bars_on_terminals_only()
     start_logging()
     with imports_uncollected():

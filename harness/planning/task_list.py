@@ -13,7 +13,7 @@ from harness.data.families import FAMILIES, TASKS_OF
 from harness.data.sources import Name, find
 from harness.metrics.benchmarks import BENCHMARKS, Benchmark
 from harness.reporting.legend import metric_legend
-from harness.scoring.task_files import tasks_folder
+from harness.storage.shipped import shipped
 from harness.terminal.tables import aligned
 
 
@@ -44,7 +44,7 @@ def tasks() -> list[Task]:
 def groups() -> Mapping[str, tuple[str, ...]]:
     """The names that stand for several tasks, with the tasks and groups that each stands for."""
     found = {}
-    for path in sorted(tasks_folder().rglob("*.yaml")):
+    for path in sorted(shipped("tasks").rglob("*.yaml")):
         text = path.read_text(encoding="utf-8")
         # A task's own file names functions by a tag that only lm-eval reads.
         if re.search(r"^group:", text, flags=re.MULTILINE):

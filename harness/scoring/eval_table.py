@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from harness.metrics.benchmarks import BENCHMARKS, Benchmark
 from harness.metrics.formatting import NOTHING
-from harness.metrics.statistics import Interval, bootstrap
+from harness.metrics.value_intervals import Interval, value_intervals
 from harness.storage.results import read_scored
 from harness.terminal.tables import aligned
 
@@ -91,7 +91,7 @@ def _of(benchmark: Benchmark, records: Sequence[Any], everything: bool) -> Itera
 
 
 def _intervals(benchmark: Benchmark, records: Sequence[Any]) -> dict[str, Interval | None]:
-    return bootstrap(benchmark.table(records), benchmark.combine)
+    return value_intervals(benchmark.table(records), benchmark.combine)
 
 
 def _records(benchmark: Benchmark, results: Mapping[str, Any], written: Path | None) -> list[Any]:

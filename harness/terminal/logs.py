@@ -17,6 +17,8 @@ _CHATTER = {
     "DeepSpeed": ("Setting accelerator to CPU",),
     # lm-eval decodes greedily with the temperature 0 that it is given; nothing of it is in question.
     "transformers.generation": ("The following generation flags are not valid",),
+    # It is what `accelerate launch` does wherever it is not told otherwise.
+    "torch.distributed.run": ("Setting OMP_NUM_THREADS environment variable",),
     # Padding is masked, whatever its token, and texts end where the tokenizer says.
     "transformers.train": ("The tokenizer has new PAD/BOS/EOS tokens",),
     # Sentences are scored as they stand: a chat template would make them another question.
@@ -40,8 +42,9 @@ def start_logging() -> None:
     for name in OURS:
         logging.getLogger(name).setLevel(logging.INFO if is_first_process() else logging.WARNING)
     logging.getLogger("lm_eval").setLevel(os.environ.get("LMEVAL_LOG_LEVEL", "").upper() or logging.WARNING)
-    # DeepSpeed makes its handler in the middle of a run, when it is first needed; a filter is there before.
-    logging.getLogger("DeepSpeed").addFilter(_through_root)
+    # These make their handlers in the middle of a run, when they are first needed; a filter is there before.
+    for name in ("DeepSpeed", "torch.distributed.run"):
+        logging.getLogger(name).addFilter(_through_root)
     logging.captureWarnings(True)
     warnings.formatwarning = _one_line
     if not sys.warnoptions:

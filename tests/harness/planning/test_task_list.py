@@ -10,11 +10,12 @@ import pytest
 from harness.data.sources import SAMPLE, SOURCES
 from harness.metrics.benchmarks import BENCHMARKS
 from harness.planning.task_list import groups, state, table, tasks
-from harness.scoring.task_files import leaves, select, tasks_folder
+from harness.scoring.task_files import leaves, select
+from harness.storage.shipped import shipped
 
 
 def test_every_task_file_is_listed_and_nothing_else() -> None:
-    files = {path.stem for path in tasks_folder().rglob("*.yaml")}
+    files = {path.stem for path in shipped("tasks").rglob("*.yaml")}
     assert {task.name for task in tasks()} | set(groups()) == files
 
 
