@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from harness.completion import EvalCommand
 from harness.data.fetch import app as data_app
 from harness.experiments.launching import Stopped
+from harness.terminal.bars import bars_on_terminals_only
+from harness.terminal.logs import start_logging
 
 if TYPE_CHECKING:
     from harness.experiments.stage import Executor
@@ -20,17 +23,35 @@ app = typer.Typer(
     name="stereoscope",
     help="Does fine-tuning make a language model less biased without breaking it, and does that hold as models grow?",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    # Options were called --output_dir before they were called --output-dir.
+    context_settings={"token_normalize_func": lambda name: name.replace("_", "-")},
 )
-app.add_typer(data_app, name="data", help="Where the benchmark data is: list, fetch, verify.")
+app.add_typer(data_app, name="data", help="List, fetch and verify the benchmark data.")
 
 _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
-@app.command(name="eval", context_settings=_PASS_ON)
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"stereoscope {version('lm-stereoscope')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options before any command."""
+
+
+@app.command(name="eval", cls=EvalCommand, context_settings=_PASS_ON)
 def evaluate(context: typer.Context) -> None:
-    """Score a model: every flag of `lm_eval run`, with the tasks and models of this project added."""
+    """Score a model on this project's tasks, or on any of lm-eval's."""
     from harness.scoring.eval_command import run as run_eval
 
     run_eval(context.args)
@@ -38,7 +59,7 @@ def evaluate(context: typer.Context) -> None:
 
 @app.command(context_settings=_PASS_ON)
 def train(context: typer.Context) -> None:
-    """Fine-tune a model: every flag of `python -m training`, and --accelerate-config to spread it over processes."""
+    """Fine-tune a model on CrowS-Pairs, here or, with --accelerate-config, on several processes."""
     from harness.experiments.train_command import run as run_training
 
     run_training(context.args)
@@ -46,7 +67,7 @@ def train(context: typer.Context) -> None:
 
 @app.command()
 def experiments() -> None:
-    """List the ready experiments: what each is for, its models, the data that it needs."""
+    """List the ready experiments: what each is for, its models, and the data that it needs."""
     from harness.experiments.ready import listing
 
     for line in listing():
@@ -65,13 +86,21 @@ def init(
 
 
 @app.command()
+def tasks() -> None:
+    """List the tasks: what each gives, which models it takes, and whether its data is on this machine."""
+    from harness.planning.task_list import table
+
+    print(table())
+
+
+@app.command()
 def run(
     experiment: Annotated[Path, typer.Argument(help="Experiment file, or the name of a ready one, e.g. demo.")],
     output_dir: Annotated[
-        Path | None, typer.Option("--output_dir", help="Folder of the run; default: runs/NAME.")
+        Path | None, typer.Option(help="Folder of the run. [default: runs/NAME]", show_default=False)
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print each model's memory and every command, run none.")
+        bool, typer.Option("--dry-run", help="Print each model's memory and every command, and run nothing.")
     ] = False,
     executor: Annotated[
         Literal["local", "ray"], typer.Option(help="Where stages run: here one by one, or on a Ray cluster.")
@@ -80,7 +109,7 @@ def run(
         str | None, typer.Option(help="HOST:PORT of the Ray cluster's head; default: the one this machine is part of.")
     ] = None,
 ) -> None:
-    """Score the base, fine-tune, score every checkpoint, report. Finished stages are skipped, so it can be killed."""
+    """Score the base, fine-tune, score every checkpoint, and report; a run that was stopped goes on where it was."""
     from harness.experiments.experiment import run as run_experiment
 
     if address is not None and executor != "ray":
@@ -97,10 +126,10 @@ def plan(
         str, typer.Option(help="t4x2, p100, t4, l4, rtx3090, rtx4090, a100-40, a100-80 or cpu (this machine's).")
     ] = "t4x2",
     host_gib: Annotated[
-        float | None, typer.Option("--host_gib", help="Memory of the machine itself, in GiB, where it is another.")
+        float | None, typer.Option(help="Memory of the machine itself in GiB, where it differs from the usual.")
     ] = None,
 ) -> None:
-    """Tell each model's memory under every accelerate config, in full and with LoRA, and which config to take."""
+    """Show the memory that each model takes under every accelerate config, and which config to take."""
     from harness.experiments.experiment_file import load
     from harness.planning.plan_table import plan as lines
 
@@ -112,11 +141,11 @@ def plan(
 def report(
     run_dirs: Annotated[list[Path], typer.Argument(help="Folders of runs, or of `stereoscope eval` results.")],
     output_dir: Annotated[
-        Path | None, typer.Option("--output_dir", help="Where to write; default: report/ in the only run folder.")
+        Path | None, typer.Option(help="Where to write. [default: report/ in the only run folder]", show_default=False)
     ] = None,
-    halves: Annotated[bool, typer.Option("--halves", help="StereoSet by two fixed halves of its terms too.")] = False,
+    halves: Annotated[bool, typer.Option("--halves", help="Show StereoSet by two halves of its terms too.")] = False,
 ) -> None:
-    """Rebuild report.json, leaderboards and plots from result files alone; loads no model."""
+    """Write report, leaderboards and plots from results that are there; no model is loaded."""
     from harness.reporting.build import build_report
 
     _show(build_report(run_dirs, output_dir, halves=halves))
@@ -128,11 +157,15 @@ def classify(
     classifier: Annotated[
         str | None, typer.Option(help="Hub id or folder. Default: the judge that each task was run with.")
     ] = None,
-    label: Annotated[str, typer.Option(help="What a toxicity classifier calls toxic.")] = "hate",
-    data_dir: Annotated[str | None, typer.Option("--data_dir", help="Where HurtLex is, for HONEST.")] = None,
-    allow_pickle: Annotated[bool, typer.Option("--allow_pickle", help="Accept weights that can run code.")] = False,
+    label: Annotated[str, typer.Option(help="The label that a toxicity classifier gives to toxic texts.")] = "hate",
+    data_dir: Annotated[
+        str | None, typer.Option(help="Data folder that holds HurtLex, which HONEST counts words of.")
+    ] = None,
+    allow_pickle: Annotated[
+        bool, typer.Option("--allow-pickle", help="Accept pickled weights, which can run code of whoever made them.")
+    ] = False,
 ) -> None:
-    """Judge saved generations again, with another classifier: nothing is generated. Newest results count in reports."""
+    """Judge saved texts again, with another classifier; nothing is generated. Reports take the newest judgement."""
     from harness.judging.saved_texts import reclassify
 
     for file in reclassify(results_dir, classifier, label, data_dir, allow_pickle):
@@ -154,7 +187,7 @@ def model(
     name: Annotated[str, typer.Argument(help="smollm2-135m")],
     folder: Annotated[Path, typer.Argument(help="Folder to write the model into.")],
 ) -> None:
-    """Write a real model that needs no hub as a plain transformers folder: SmolLM2-135M-Instruct from PyPI."""
+    """Write a small real model, SmolLM2-135M-Instruct from PyPI, as a transformers folder; no model hub is needed."""
     if name != "smollm2-135m":
         raise typer.BadParameter(f"{name!r}: the one model that installs from PyPI is smollm2-135m")
     from harness.models.smollm2 import write_smollm2
@@ -178,9 +211,8 @@ def _show(folder: Path) -> None:
 
 def main() -> None:
     """Run the command line; what the user can mend is one message, anything else keeps its traceback."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
-    # A line a stage from us; of the libraries, what they warn of.
-    logging.getLogger("harness").setLevel(logging.INFO)
+    bars_on_terminals_only()
+    start_logging()
     try:
         app()
     except (ValueError, OSError, RuntimeError, FloatingPointError) as error:

@@ -99,10 +99,10 @@ def check_stereoscope(arguments: list[str]) -> None:
 
 
 def check_eval(arguments: list[str]) -> None:
-    from harness.scoring.eval_command import _parser
+    from harness.scoring.eval_parser import eval_parser
     from harness.scoring.task_files import select
 
-    parsed = _parser().parse_args(["run", *arguments])
+    parsed = eval_parser().parse_args(arguments)
     if parsed.tasks:
         names = parsed.tasks if isinstance(parsed.tasks, list) else [parsed.tasks]
         select([name for given in names for name in given.split(",")], {})
@@ -127,9 +127,10 @@ def check_module(module: str, arguments: list[str]) -> None:
         from training.config import _parser
 
         known: argparse.ArgumentParser = _parser()
-        if "--help" in arguments:
+        if {"--help", "--help-all"} & set(arguments):
             return
-        required = [] if "--model_name_or_path" in arguments else ["--model_name_or_path", "MODEL"]
+        named = {"--model_name_or_path", "--model-name-or-path"} & set(arguments)
+        required = [] if named else ["--model-name-or-path", "MODEL"]
         known.parse_args(arguments + required)
     else:
         assert find_spec(module), module

@@ -9,6 +9,11 @@ from harness.machine.startup import imports_uncollected
 if __name__ == "__main__":
     leave_working_folder()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    from harness.terminal.bars import bars_on_terminals_only
+    from harness.terminal.logs import start_logging
+
+    bars_on_terminals_only()
+    start_logging()
     with imports_uncollected():
         from training.run import main
 

@@ -9,17 +9,19 @@ import argparse
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 import transformers
-from transformers import HfArgumentParser
 
 from harness.machine.devices import require_able, visible_gpus
 from harness.storage.files import read_yaml
+from harness.terminal.nearest import did_you_mean
+from harness.terminal.options import dashed
 from training.launched import asked_here, under_deepspeed, without_compiling
+from training.options import SettingsParser, settings_parser
 
 DECIDES_WEIGHTS = (
     "learning_rate",
@@ -47,58 +49,68 @@ NOT_OF_THE_RESULT = ("folds", "data_dir", "hang_seconds")
 class PairArguments:
     """What to fine-tune, on which pairs, towards what."""
 
+    _argument_group_name = "what to train, and towards what"
+
     model_name_or_path: str = field(
-        metadata={"help": "Hub id or folder of a causal, masked or encoder-decoder language model."}
+        metadata={"help": "the model: a folder or a hub id; causal, masked or encoder-decoder"}
     )
     objective: Literal["anti", "both", "balance"] = field(
-        default="balance", metadata={"help": "What a step minimises; formulas in training/objectives.py."}
+        default="balance",
+        metadata={
+            "help": "what a step minimises: the loss of the less stereotypical sentence (anti), that of both (both), "
+            "or the gap between the two, while the model stays close to the base (balance)"
+        },
     )
     seq2seq_form: Literal["infill", "rewrite"] = field(
         default="infill",
         metadata={
-            "help": "Encoder-decoders: fill in what the pair does not share, as it is scored, or rewrite one sentence "
-            "as the other."
+            "help": "of encoder-decoders: fill in what the pair does not share, as it is scored, or rewrite one "
+            "sentence as the other"
         },
     )
-    balance_weight: float = field(default=0.5, metadata={"help": "`balance`: weight of the log-probability gap."})
-    kl_weight: float = field(default=0.5, metadata={"help": "`balance`: weight of the divergence from the base."})
+    balance_weight: float = field(default=0.5, metadata={"help": "of balance: how much the gap of a pair counts"})
+    kl_weight: float = field(default=0.5, metadata={"help": "of balance: how much distance from the base counts"})
     balanced_tokens: Literal["modified", "all"] = field(
         default="modified",
         metadata={
-            "help": "Masked models, `balance`: tokens whose pseudo-log-likelihood is levelled; `all` is what "
-            "crows_pairs scores, at some ten times the cost."
+            "help": "of masked models under balance: the tokens whose log-probabilities are levelled; all is what "
+            "crows_pairs scores, at some ten times the cost"
         },
     )
-    full: bool = field(default=False, metadata={"help": "Train all weights instead of a LoRA adapter."})
-    lora_r: int = field(default=16, metadata={"help": "Rank of the LoRA adapter."})
-    lora_alpha: int = field(default=32, metadata={"help": "Scale of the LoRA adapter, over its rank."})
-    lora_dropout: float = field(default=0.0, metadata={"help": "Dropout before the adapter."})
+    full: bool = field(default=False, metadata={"help": "train all weights instead of a LoRA adapter"})
+    lora_r: int = field(default=16, metadata={"help": "rank of the LoRA adapter"})
+    lora_alpha: int = field(default=32, metadata={"help": "scale of the LoRA adapter, over its rank"})
+    lora_dropout: float = field(default=0.0, metadata={"help": "dropout before the adapter"})
     lora_target_modules: list[str] = field(
         default_factory=lambda: ["all-linear"],
-        metadata={"help": "Modules with an adapter; `all-linear`: all but the head."},
+        metadata={"help": "modules that get an adapter; all-linear: all but the output layer"},
     )
     num_folds: int = field(
-        default=5, metadata={"help": "Folds of CrowS-Pairs; related pairs share one. 1 trains on all pairs."}
+        default=5,
+        metadata={"help": "parts to cut CrowS-Pairs into, related pairs in one part; 1 trains on all"},
     )
     folds: list[str] = field(
         default_factory=lambda: ["all"],
-        metadata={"help": "Folds to hold out, one run each: numbers from 0, or `all` for cross-fitting."},
+        metadata={
+            "help": "parts to hold out, each from a training of its own: numbers from 0, or all, which holds out "
+            "every pair once"
+        },
     )
     start_token_id: int | None = field(
-        default=None, metadata={"help": "Causal models: token before each sentence; default: BOS, else EOS."}
+        default=None, metadata={"help": "of causal models: the token before each sentence (default: BOS, else EOS)"}
     )
     data_dir: str | None = field(
-        default=None, metadata={"help": "Folder with crows_pairs/; default: as `stereoscope data list` says."}
+        default=None, metadata={"help": "folder that holds crows_pairs/ (default: as `stereoscope data list` says)"}
     )
     hang_seconds: float = field(
         default=45.0,
         metadata={
-            "help": "The run ends, and names the process that hangs, when all processes have done nothing for so many "
-            "seconds, or when a training step takes so many on top of three times the longest so far."
+            "help": "end the run, and name the process that hangs, when all processes have done nothing for so many "
+            "seconds, or a step takes so many more than three times the longest so far"
         },
     )
     allow_pickle: bool = field(
-        default=False, metadata={"help": "Load pickled weights, which can run code of whoever made them."}
+        default=False, metadata={"help": "load pickled weights, which can run code of whoever made them"}
     )
 
     def held_out_folds(self) -> list[int]:
@@ -121,6 +133,8 @@ class TrainingArguments(transformers.TrainingArguments):
     Raises:
         ValueError: a setting that means nothing here, or a strategy that this machine's devices cannot run.
     """
+
+    _argument_group_name = "how to train (settings of transformers.TrainingArguments)"
 
     per_device_train_batch_size: int = field(default=16, metadata={"help": "Pairs a device and step."})
     learning_rate: float = field(default=5e-4, metadata={"help": "The initial learning rate for AdamW."})
@@ -179,9 +193,13 @@ def parse(argv: Sequence[str]) -> tuple[PairArguments, TrainingArguments]:
     Raises:
         SystemExit: an unknown key or a value of the wrong type; says which, and the file's line.
     """
-    parser = _parser()
+    parser = _parser(everything=(asked_for_all := "--help-all" in map(dashed, argv)))
+    if asked_for_all:
+        parser.print_help()
+        parser.exit()
     config = _config_flag(argv)
     flags = (_flags_of(parser, config) if config is not None else []) + list(argv)
+    parser.parse_args(flags)
     pair_arguments, training_arguments, _ = parser.parse_args_into_dataclasses(args=flags)
     return pair_arguments, training_arguments
 
@@ -190,8 +208,8 @@ def problems(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Each key of `settings` that is unknown or of the wrong type, and what is wrong with it."""
     actions = {action.dest: action for action in _parser()._actions}
     for key, value in settings.items():
-        if key not in actions or key in ("config", "help"):
-            yield key, f"unknown key {key!r}; `python -m training --help` lists the keys"
+        if key not in actions or key in ("config", "help", "help_all"):
+            yield key, f"unknown key {key!r}{did_you_mean(key, actions)} `python -m training --help-all` lists the keys"
         elif value is not None:
             alone = argparse.ArgumentParser(add_help=False, exit_on_error=False)
             alone._add_action(actions[key])
@@ -222,10 +240,9 @@ def fingerprint(pair_arguments: PairArguments, training_arguments: TrainingArgum
     return dict(json.loads(json.dumps(settings, default=str)))
 
 
-def _parser() -> HfArgumentParser:
-    parser = HfArgumentParser((PairArguments, TrainingArguments), prog="python -m training", description=__doc__)
-    parser.add_argument("--config", type=Path, help="YAML file of the settings below.")
-    return parser
+def _parser(everything: bool = True) -> SettingsParser:
+    ours = {item.name for item in fields(PairArguments)}
+    return settings_parser((PairArguments, TrainingArguments), ours, everything)
 
 
 def _config_flag(argv: Sequence[str]) -> Path | None:
@@ -235,7 +252,7 @@ def _config_flag(argv: Sequence[str]) -> Path | None:
     return config
 
 
-def _flags_of(parser: HfArgumentParser, path: Path) -> list[str]:
+def _flags_of(parser: SettingsParser, path: Path) -> list[str]:
     if not path.is_file():
         parser.error(f"--config {path}: no such file")
     try:
@@ -248,6 +265,7 @@ def _flags_of(parser: HfArgumentParser, path: Path) -> list[str]:
 
 
 def _flags(key: str, value: Any) -> list[str]:
+    name = dashed(f"--{key}")
     if isinstance(value, dict):
-        return [f"--{key}", json.dumps(value)]
-    return [f"--{key}", *(str(item) for item in (value if isinstance(value, list) else [value]))]
+        return [name, json.dumps(value)]
+    return [name, *(str(item) for item in (value if isinstance(value, list) else [value]))]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from accelerate.state import AcceleratorState
 from accelerate.utils import gather_object
-from transformers import TrainerCallback, set_seed
+from transformers import PrinterCallback, ProgressCallback, TrainerCallback, set_seed
 from transformers.utils.logging import disable_progress_bar
 
 from harness.data import crows_pairs
@@ -25,6 +25,8 @@ from harness.machine.orphans import exit_with_run, stop_with_launcher
 from harness.machine.watch import Watch
 from harness.models.positions import window
 from harness.storage.files import atomic_write
+from harness.terminal.libraries import take_over_libraries
+from harness.terminal.logs import start_logging
 from training.as_asked import require_processes
 from training.checkpoints import complete_checkpoints, scheduled_checkpoints
 from training.config import PairArguments, TrainingArguments, fingerprint, parse
@@ -35,6 +37,7 @@ from training.pairs import PairCollator, PairDataset
 from training.progress import Progress
 from training.resume import newest, ready
 from training.shared_folder import require_shared
+from training.shown import Shown
 from training.stopping import NOT_FINISHED, Stopping
 from training.trainer import SAVING, PairTrainer
 
@@ -49,9 +52,9 @@ def main(argv: Sequence[str]) -> None:
     exit_with_run()
     stop_with_launcher()
     stopping = Stopping()
+    start_logging()
+    take_over_libraries()
     pair_arguments, training_arguments = parse(argv)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    log.setLevel(logging.INFO if training_arguments.process_index == 0 else logging.WARNING)
     disable_progress_bar()
     require_processes(training_arguments.world_size)
     with Watch(
@@ -159,8 +162,10 @@ def train_fold(
         pair_arguments=pair_arguments,
         split=split,
         base_model=base_model,
-        callbacks=list(callbacks),
+        callbacks=[*callbacks, shown := Shown()],
     )
+    for stock in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(stock)
     trainable = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     log.info(
         "fold %d: %s of a %s model on %d pairs, %d held out; %d of %d weights trained, %d process(es)",
@@ -187,10 +192,12 @@ def train_fold(
         finished = {
             "checkpoints": {step.name: _epoch(step) for step in scheduled},
             "steps": trainer.state.global_step,
-            "seconds": round(time.monotonic() - started, 1),
+            "seconds": (seconds := round(time.monotonic() - started, 1)),
             "held_bytes": [one and one._asdict() for one in held],
         }
         atomic_write(folder / TRAINED_FILE, json.dumps(finished, indent=1) + "\n")
+        at_the_end = "" if shown.loss is None else f", loss {shown.loss:.4g} at the end"
+        log.info("fold %d: trained, %d steps in %.0f s%s", split.fold, trainer.state.global_step, seconds, at_the_end)
         for passing in set(complete_checkpoints(folder)) - set(scheduled):
             shutil.rmtree(passing)
     trainer.accelerator.wait_for_everyone()

@@ -26,7 +26,7 @@ from harness.data.sources import SAMPLE, SOURCES, Name, Source, cache_folder, fi
 TIMEOUT = 60
 BLOCK = 1 << 16
 
-app = typer.Typer(no_args_is_help=True, help="Fetch, check and list the benchmark data.")
+app = typer.Typer(no_args_is_help=True, help="List, fetch and verify the benchmark data.")
 
 
 class Check(NamedTuple):
@@ -100,7 +100,7 @@ def check(folder: Path) -> list[Check]:
 def fetch_command(
     names: Annotated[list[str] | None, typer.Argument(help=f"Any of {', '.join(SOURCES)}. Default: all.")] = None,
 ) -> None:
-    """Download data sets from their publishers, continuing what an earlier run left unfinished."""
+    """Download data sets from their publishers; a download that was interrupted is continued."""
     if unknown := sorted(set(names or ()) - set(SOURCES)):
         raise typer.BadParameter(f"unknown data set {', '.join(unknown)}; expected any of {', '.join(SOURCES)}")
     failed = False
@@ -139,7 +139,7 @@ def verify_command(
 
 @app.command("list")
 def list_command() -> None:
-    """Say which file each benchmark would be scored on now, and under which licence the published one stands."""
+    """Show which file each benchmark is scored on here, and the licence of the published one."""
     for name, source in SOURCES.items():
         try:
             file = find(name)

@@ -6,7 +6,6 @@ import hashlib
 import logging
 import os
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -30,6 +29,8 @@ Name = Literal[
 Origin = Literal["sample", "local", "fetched"]
 
 SAMPLE = Path(__file__).parent / "sample"
+TOLD = "STEREOSCOPE_TOLD"
+"""The environment variable that says which notices were given."""
 
 
 class Pin(NamedTuple):
@@ -298,6 +299,11 @@ def _local(source: Source, folder: Path, by: str) -> DataFile:
     return DataFile(path, sha256(path), "local", is_published(path, source))
 
 
-@cache
 def _warn_once(message: str) -> None:
+    """Once a run: its stages inherit what was told, and of a launch's processes the first one tells it."""
+    told = os.environ.get(TOLD, "").split()
+    digest = hashlib.sha256(message.encode()).hexdigest()[:16]
+    if digest in told or os.environ.get("RANK", "0") != "0":
+        return
+    os.environ[TOLD] = " ".join([*told, digest])
     logger.warning(message)

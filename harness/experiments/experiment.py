@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from harness.data.families import read_config
-from harness.data.sources import SOURCES, Name, find
+from harness.data.sources import SOURCES, Name, find, locate
 from harness.experiments.experiment_file import Experiment, Scoring, load
 from harness.experiments.launch_config import launched, write_launched
 from harness.experiments.launching import sigterm_raises
@@ -73,6 +73,9 @@ def run(path: Path, output_dir: Path | None = None, dry_run: bool = False, execu
         check_devices(experiment)
     with sigterm_raises(), only_run(folder):
         _claim(folder, experiment)
+        for name in sorted({"crows_pairs", *(name for model in experiment.models for name in _sources(model.tasks))}):
+            # Says here what there is to say of the data; stages inherit that it was said.
+            locate(name, experiment.data_dir)
         executor.run(stages, folder, experiment.restarts)
         from harness.reporting.build import build_report
 
@@ -271,7 +274,7 @@ def _claim(folder: Path, experiment: Experiment) -> None:
         if differing := [key for key in keys if key not in MAY_CHANGE]:
             raise ValueError(
                 f"{folder} belongs to another experiment: {', '.join(differing)} differ from its {EXPERIMENT_FILE}. "
-                "Give another --output_dir, or delete the folder."
+                "Give another --output-dir, or delete the folder."
             )
     elif strangers := [item.name for item in folder.iterdir() if not item.name.startswith(".")]:
         raise ValueError(f"{folder} is not empty and no experiment's folder ({strangers[0]} is there); give another")

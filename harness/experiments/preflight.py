@@ -12,7 +12,9 @@ from harness.experiments.experiment_file import Experiment
 from harness.machine.devices import require_able, require_deepspeed, visible_gpus
 from harness.machine.strategy import read_strategy
 from harness.metrics.benchmarks import BENCHMARKS, HELD_OUT_OF
+from harness.models.arguments import require_known_arguments
 from harness.planning.planned_model import PlannedModel, require_found
+from harness.scoring.metadata import require_known_metadata
 from harness.scoring.task_files import leaves, select
 from harness.storage.files import looked_in
 from harness.storage.weights import require_safe_weights
@@ -27,11 +29,13 @@ def check(experiment: Experiment, config_of: Callable[[PlannedModel], Pretrained
     Raises:
         ValueError: names the model, what it cannot do, and what it can.
     """
+    require_known_metadata(experiment.scoring.metadata)
     _check_data(experiment)
     for model in experiment.models:
         require_found(model)
         require_safe_weights(model.pretrained, bool(model.training.get("allow_pickle")))
         config = _config(experiment, model, config_of)
+        require_known_arguments(model.model_args, config)
         _check_tasks(experiment, model, config)
         _check_precision(experiment, model, config)
 

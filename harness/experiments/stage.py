@@ -13,6 +13,9 @@ import yaml
 from harness.machine.run_module import program
 from harness.machine.strategy import read_strategy
 
+# A second run on this machine would find the usual port taken, and tell of it in a paragraph.
+_FREE_PORT = ("--main_process_port", "0")
+
 
 class Needs(NamedTuple):
     """What a stage takes of one machine while it runs."""
@@ -78,10 +81,10 @@ def launcher(accelerate_config: Path | None, gpus: int = 0) -> tuple[str, ...]:
     # This is `accelerate launch` of this very environment, on PATH or not.
     accelerate = (sys.executable, *program("accelerate.commands.launch"))
     if accelerate_config is not None:
-        return (*accelerate, "--config_file", str(accelerate_config))
+        return (*accelerate, "--config_file", str(accelerate_config), *_FREE_PORT)
     if gpus > 1:
         # All said here: what is left out is taken from the user's own default config, if there is one.
-        shape = ("--multi_gpu", "--num_processes", str(gpus), "--num_machines", "1", "--machine_rank", "0")
+        shape = ("--multi_gpu", "--num_processes", str(gpus), "--num_machines", "1", "--machine_rank", "0", *_FREE_PORT)
         return (*accelerate, *shape, "--gpu_ids", "all", "--mixed_precision", "no", "--dynamo_backend", "no")
     return (sys.executable,)
 

@@ -20,14 +20,14 @@ from harness.machine.startup import imports_uncollected
 from harness.machine.strategy import read_strategy
 
 HELP = """\
-usage: stereoscope train [--accelerate-config NAME_OR_FILE] [--config FILE] [--model_name_or_path ...] ...
+usage: stereoscope train [--accelerate-config NAME_OR_FILE] --config FILE [options]
 
   --accelerate-config NAME_OR_FILE
-                        How to spread it over processes: a config of `accelerate config`, or the name of one that comes
-                        with the program, such as cpu_2proc or t4x2_ddp. Without it one process trains here. On several
-                        machines: `accelerate launch ... -m training` on each.
+                                how to spread it over processes: the name of a config that comes
+                                with the program (cpu_2proc, t4x2_ddp, ...) or a file of
+                                `accelerate config`; without it one process trains here
 
-All other flags are those of `python -m training`:
+The other options are those of `python -m training`, which several machines start by themselves:
 """
 
 
@@ -41,9 +41,9 @@ def run(argv: Sequence[str]) -> None:
     own = argparse.ArgumentParser(prog="stereoscope train", add_help=False, allow_abbrev=False)
     own.add_argument("--accelerate-config", "--accelerate_config", type=Path)
     asked, flags = own.parse_known_args(list(argv))
-    if "--help" in flags or "-h" in flags:
+    if asked_for := {"-h", "--help", "--help-all", "--help_all"} & set(flags):
         print(HELP, flush=True)
-        _train_here(["--help"])
+        _train_here(sorted(asked_for)[-1:])
     if asked.accelerate_config is None:
         _train_here(flags)
     elif code := _launch(Places().accelerate_config(asked.accelerate_config), flags):

@@ -78,7 +78,7 @@ def reclassify(
     if not written:
         raise FileNotFoundError(
             f"{folder}: no saved texts that {classifier or 'a judge'} could judge; they come of `stereoscope eval "
-            "--output_path` or `stereoscope run` on the tasks toxicity_*, regard_* and honest_*"
+            "--output-path` or `stereoscope run` on the tasks toxicity_*, regard_* and honest_*"
         )
     return written
 

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import torch
 from accelerate import PartialState
 from torch import Tensor
-from tqdm import tqdm
 
 from harness.models.positions import window
+from harness.terminal.bars import progress
 
 CPU_TOKENS = 1024
 GPU_TOKENS = 1 << 15
@@ -56,7 +56,7 @@ class TextClassifier:
         columns = columns_of(self.name, labels_of(self._model.config), labels)
         rows = {text: self._tokenizer(text, verbose=False)["input_ids"] for text in dict.fromkeys(texts)}
         found: dict[str, Classified] = {}
-        with tqdm(total=len(rows), disable=disable_tqdm, desc=f"Classifying ({self.name})") as bar:
+        with progress(len(rows), f"Classifying ({self.name})", hidden=disable_tqdm) as bar:
             for batch in self._batches(sorted(rows, key=lambda text: (-len(rows[text]), text)), rows):
                 probabilities = self._probabilities(batch)[:, columns]
                 if not bool(probabilities.isfinite().all()):

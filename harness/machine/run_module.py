@@ -66,6 +66,10 @@ def main() -> None:
         # Python has put this file's folder first.
         del sys.path[0]
     _take_our_packages()
+    from harness.terminal.logs import start_logging
+
+    # For launchers, which are not ours and log as they like.
+    start_logging()
     del sys.argv[0]
     run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -14,10 +15,11 @@ from lm_eval.models.utils import normalize_gen_kwargs
 from peft import PeftModel
 from torch import Tensor
 
-from harness.data.families import Family, require_family
+from harness.data.families import Family, read_config, require_family
 from harness.machine.allocator import keep_freed_memory
 from harness.machine.processes import join_processes, processes_on_cpu
 from harness.models.adapters import attach
+from harness.models.arguments import require_known_arguments
 from harness.models.sampling import Asked, continuations, numbered, sampling_of
 from harness.storage.weights import files_sha256, require_safe_weights
 
@@ -75,6 +77,7 @@ class TransformersLM(HFLM):
         """
         source = {"revision": revision, "subfolder": subfolder, "gguf_file": gguf_file}
         require_family({"pretrained": pretrained, **source}, f"hf-{self.family}", (self.family,))
+        require_known_arguments(kwargs, read_config({"pretrained": pretrained, **source}))
         if gguf_file is None:
             require_safe_weights(pretrained, allow_pickle)
             kwargs |= {} if allow_pickle else {"use_safetensors": True}
@@ -166,7 +169,8 @@ class TransformersLM(HFLM):
         greedy = [place for place in range(len(requests)) if place not in sampled]
         texts: dict[int, str] = {}
         if greedy:
-            found = super().generate_until([requests[place] for place in greedy], disable_tqdm=disable_tqdm)
+            with self.batch_size_known():
+                found = super().generate_until([requests[place] for place in greedy], disable_tqdm=disable_tqdm)
             texts |= zip(greedy, found, strict=True)
         if sampled:
             drawn = continuations(self, list(sampled.values()), disable_tqdm)
@@ -224,9 +228,19 @@ class TransformersLM(HFLM):
                 "checkpoint that it was made from"
             )
 
-    def _detect_batch_size(self, requests: Sequence[Any] | None = None, pos: int = 0) -> int:
-        # lm-eval would find out by running full windows until memory ends; likelihoods are cut by tokens anyway.
-        return 16 if self.device.type == "cpu" else int(self.max_batch_size)
+    @contextmanager
+    def batch_size_known(self) -> Iterator[None]:
+        """For lm-eval's own loops, where "auto" has it run full windows until memory ends, and print what it found.
+
+        Likelihoods are cut by tokens anyway.
+        """
+        asked = self.batch_size
+        if asked == "auto":
+            self.batch_size_per_gpu: Any = 16 if self.device.type == "cpu" else int(self.max_batch_size)
+        try:
+            yield
+        finally:
+            self.batch_size_per_gpu = asked
 
     def _require_one_vocabulary(self) -> None:
         """A tokenizer may have fewer tokens than the model has embeddings (padded matrices), never more."""

@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 import torch
 from lm_eval.api.registry import register_model
 from torch import Tensor
-from tqdm import tqdm
 
 from harness.data.families import Family
 from harness.models.base import TransformersLM, require_finite
+from harness.terminal.bars import progress
 
 # Prompts are read at once as far as a multiple of this: longer steps make fewer batches that read more one by one.
 PROMPT_STEP = 4
@@ -56,7 +56,8 @@ class CausalLM(TransformersLM):
         Raises:
             FloatingPointError: a log-probability is not finite.
         """
-        answers: list[float] = super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)
+        with self.batch_size_known():
+            answers: list[float] = super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)
         require_finite(requests, answers)
         return answers
 
@@ -105,7 +106,7 @@ class CausalLM(TransformersLM):
         if len(longest) > self.max_length:
             raise ContextOverflowError(groups[longest][0], len(longest))
         answers: list[tuple[float, bool]] = [(math.nan, False)] * len(requests)
-        with tqdm(total=len(requests), disable=disable_tqdm or self.rank != 0, desc="Scoring") as bar:
+        with progress(len(requests), "Scoring", hidden=disable_tqdm or self.rank != 0) as bar:
             for batch in self.batches(sorted(groups, key=lambda tokens: (-len(tokens), tokens)), len):
                 places = [index for tokens in batch for index in groups[tokens]]
                 scored = super()._loglikelihood_tokens(

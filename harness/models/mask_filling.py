@@ -9,9 +9,9 @@ from typing import Any, Protocol, TypeVar
 import torch
 from lm_eval.models.utils import normalize_gen_kwargs
 from torch import Tensor
-from tqdm import tqdm
 
 from harness.models.sampling import Sampling, draw, sampling_of, seed_of
+from harness.terminal.bars import progress
 
 Row = TypeVar("Row")
 
@@ -64,7 +64,7 @@ def complete(lm: FillsMasks, requests: Sequence[tuple[int, Any, int]], disable_t
         ValueError: a prompt and its continuation exceed the model's positions.
     """
     open_ones = [_prepared(lm, *request) for request in requests]
-    with tqdm(total=len(requests), disable=disable_tqdm or lm.rank != 0, desc="Filling masks") as bar:
+    with progress(len(requests), "Filling masks", hidden=disable_tqdm or lm.rank != 0) as bar:
         while open_ones:
             for one in [one for one in open_ones if one.is_done]:
                 yield one.number, one.text

@@ -14,7 +14,6 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from lm_eval.api.registry import register_model
 from torch import Tensor
-from tqdm import tqdm
 from transformers import AutoModelForMaskedLM
 
 from harness.data.families import Family
@@ -24,6 +23,7 @@ from harness.models.head import logits_at
 from harness.models.mask_filling import complete, fill_templates
 from harness.models.positions import learned_positions
 from harness.models.sampling import numbered
+from harness.terminal.bars import progress
 
 
 class MaskedRow(NamedTuple):
@@ -121,10 +121,12 @@ class MaskedLM(TransformersLM):
             FloatingPointError: a score is not finite.
         """
         totals = []
-        for request in tqdm(requests, disable=disable_tqdm or self.rank != 0, desc="Documents"):
-            texts = windows(self.tokenizer, request.args[0], self.max_length)
-            rows = [row for text in texts for row in self._one_mask_each(text.input_ids, text.places)]
-            totals.append(_sum([one for _, found in self._predict(rows, disable_tqdm=True) for one in found]))
+        with progress(len(requests), "Documents", hidden=disable_tqdm or self.rank != 0) as bar:
+            for request in requests:
+                texts = windows(self.tokenizer, request.args[0], self.max_length)
+                rows = [row for text in texts for row in self._one_mask_each(text.input_ids, text.places)]
+                totals.append(_sum([one for _, found in self._predict(rows, disable_tqdm=True) for one in found]))
+                bar.update()
         require_finite(requests, totals)
         return totals
 
@@ -192,7 +194,7 @@ class MaskedLM(TransformersLM):
         for number, row in enumerate(rows):
             texts[tuple(row.input_ids), tuple(row.places)].append(number)
         order = sorted(texts, key=lambda text: (-len(text[0]), text))
-        with tqdm(total=len(rows), disable=disable_tqdm or self.rank != 0, desc="Masked texts") as bar:
+        with progress(len(rows), "Masked texts", hidden=disable_tqdm or self.rank != 0) as bar:
             for batch in self.batches(order, lambda text: len(text[0])):
                 log_p = self.log_distributions([ids for ids, _ in batch], [places for _, places in batch])
                 first = [0, *accumulate(len(places) for _, places in batch)]

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from lm_eval.models.utils import normalize_gen_kwargs
 from torch import Tensor
-from tqdm import tqdm
+
+from harness.terminal.bars import progress
 
 # Rows in one pass. On a CPU one more row is nearly free until about here, since every pass reads all weights once.
 CPU_ROWS = 128
@@ -185,7 +186,7 @@ def continuations(lm: Continues, asked: Sequence[Asked], disable_tqdm: bool) -> 
     """Draw each continuation once; those of one prompt share the pass over it."""
     distinct = list(dict.fromkeys(asked))
     texts: dict[Asked, str] = {}
-    with tqdm(total=len(distinct), disable=disable_tqdm or lm.rank != 0, desc="Continuations") as bar:
+    with progress(len(distinct), "Continuations", hidden=disable_tqdm or lm.rank != 0) as bar:
         for batch in _batches(lm, distinct):
             for one, tokens in zip(batch, _continued(lm, batch), strict=True):
                 texts[one] = one.sampling.text(lm.tok_decode(_until_end(lm, tokens)))

@@ -9,12 +9,12 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from lm_eval.api.registry import register_model
 from torch import Tensor
-from tqdm import tqdm
 
 from harness.data.families import Family
 from harness.data.infill import source_ids, target_ids
 from harness.data.tokens import decoder_start_token_id
 from harness.models.base import TransformersLM, request_name, require_finite
+from harness.terminal.bars import progress
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class Seq2SeqLM(TransformersLM):
         sizes = _sizes(rows)
         order = sorted(range(len(rows)), key=lambda number: (-sizes[number], tuple(rows[number].source), number))
         answers: list[tuple[float, bool]] = [(float("nan"), False)] * len(rows)
-        with tqdm(total=len(rows), disable=disable_tqdm or self.rank != 0, desc="Scoring") as bar:
+        with progress(len(rows), "Scoring", hidden=disable_tqdm or self.rank != 0) as bar:
             for batch in self.batches(order, sizes.__getitem__):
                 scored = self._score([rows[number] for number in batch])
                 require_finite([requests[number] for number in batch], [logprob for logprob, _ in scored], batch=True)

@@ -14,13 +14,19 @@ import time
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.judging.saved_texts import judge_saved
 from harness.machine.startup import imports_uncollected
+from harness.models.arguments import require_known_arguments
 from harness.scoring.conditions import eval_provenance, model_weights_sha256
+from harness.scoring.eval_parser import eval_parser
+from harness.scoring.eval_table import print_scores
 from harness.scoring.evaluation import Results, evaluate, write_scored
+from harness.scoring.metadata import require_known_metadata
+from harness.scoring.task_files import Selection, select
 from harness.scoring.trained import checkpoint_of, trained
+from harness.terminal.libraries import take_over_libraries
 
 if TYPE_CHECKING:
     from lm_eval.config.evaluate_config import EvaluatorConfig
@@ -31,6 +37,11 @@ HF_MODELS = ("hf", "hf-auto", "huggingface", *OUR_MODELS)
 log = logging.getLogger(__name__)
 
 
+class _Outcome(NamedTuple):
+    results: Results
+    file: Path | None
+
+
 def run(argv: Sequence[str]) -> None:
     """Score a model as `lm_eval run` would; see `stereoscope eval --help`.
 
@@ -39,70 +50,41 @@ def run(argv: Sequence[str]) -> None:
         OSError: the results cannot be written; older ones are untouched.
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    from lm_eval.utils import setup_logging
-
-    setup_logging()
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    args = _parser().parse_args(["run", *argv])
-    compare = vars(args).pop("compare_start_token")
+    args = eval_parser().parse_args(argv)
+    compare, verbose = vars(args).pop("compare_start_token"), vars(args).pop("verbose")
     config = _config(args)
+    if config.verbosity:
+        logging.getLogger("lm_eval").setLevel(config.verbosity)
     command = "stereoscope eval " + _without_secrets(shlex.join(argv))
     if config.model not in OUR_MODELS:  # others form their process group themselves, if they know any
-        _score_and_print(config, command, compare)
+        _score_and_print(config, command, compare, verbose)
         return
     from harness.machine.watch import watched_scoring
 
     with watched_scoring():
-        _score_and_print(config, command, compare)
+        _score_and_print(config, command, compare, verbose)
 
 
-def _score_and_print(config: EvaluatorConfig, command: str, compare: str | None) -> None:
-    from lm_eval.utils import make_table
-
+def _score_and_print(config: EvaluatorConfig, command: str, compare: str | None, verbose: bool) -> None:
+    # Before the model is loaded, which may take minutes.
+    selection = _selection(config)
     if config.model in HF_MODELS and (checkpoint := checkpoint_of(config.model_args)):
         trained(checkpoint)  # refused before anything is loaded if its split is another checkpoint's
     lm = _load(config)
     other = None if compare is None else _token_id(lm, compare)
-    first = _score(lm, config, command)
+    first = _score(lm, config, selection, command)
     if first is not None:
-        _hand_on(first, config)
-        print(
-            f"{config.model} ({config.model_args}), gen_kwargs: ({config.gen_kwargs}), limit: {config.limit}, "
-            f"num_fewshot: {config.num_fewshot}, batch_size: {config.batch_size}"
-        )
-        print(make_table(first))
-        if "groups" in first:
-            print(make_table(first, "groups"))
+        _hand_on(first.results, config)
+        print_scores(first.results, first.file, verbose, config.limit)
     if other is None:
         return
     tokens = [lm.prefix_token_id, other]
     lm.custom_prefix_token_id = other
     config.metadata = {**config.metadata, "prefix_token_id": other}
-    second = _score(lm, config, command, subfolder=f"start_token_{other}")
+    second = _score(lm, config, _selection(config), command, subfolder=f"start_token_{other}")
     if first is not None and second is not None:
         names = [f"{lm.tokenizer.convert_ids_to_tokens(token)} ({token})" for token in tokens]
-        print(_spread_table(first, second, names))
-
-
-def _parser() -> argparse.ArgumentParser:
-    """lm-eval's own parser of `run`, so that every flag is taken, and means what it means there."""
-    from lm_eval._cli.run import Run
-
-    parser = argparse.ArgumentParser(prog="stereoscope eval", add_help=False)
-    commands = parser.add_subparsers()
-    Run.create(commands)
-    command: argparse.ArgumentParser = commands.choices["run"]
-    command.prog, command.usage, command.epilog = "stereoscope eval", None, None
-    command.description = (
-        f"All flags of `lm_eval run`. Other defaults: --model {OUR_MODEL} (this project's), --batch_size auto, "
-        "dtype=float32, --log_samples with --output_path. This project's tasks need no --include_path."
-    )
-    command.add_argument(
-        "--compare_start_token",
-        metavar="<token or id>",
-        help="score the tasks again with sentences started after this token, and print both and the spread",
-    )
-    return parser
+        print(_spread_table(first.results, second.results, names))
 
 
 def _config(args: argparse.Namespace) -> EvaluatorConfig:
@@ -112,13 +94,14 @@ def _config(args: argparse.Namespace) -> EvaluatorConfig:
     given = {key: value for key, value in vars(args).items() if value is not None}
     if args.config:
         given = {**EvaluatorConfig.load_yaml_config(args.config), **given}
-    args.model = given.get("model") or OUR_MODEL
-    if args.model in OUR_MODELS and "batch_size" not in given:
-        args.batch_size = "auto"
-    config = EvaluatorConfig.from_cli(args)
+    given["model"] = given.get("model") or OUR_MODEL
+    if given["model"] in OUR_MODELS:
+        given.setdefault("batch_size", "auto")
+    # Given the file's name too, lm-eval would print all of its configuration.
+    config = EvaluatorConfig.from_cli(argparse.Namespace(**{**given, "config": None}))
     if config.cache_requests:
         raise ValueError(
-            "--cache_requests: lm-eval files requests under the task's name alone and would reuse those made from "
+            "--cache-requests: lm-eval files requests under the task's name alone and would reuse those made from "
             "other data or another prompt; leave it out"
         )
     for package, asked in (("wandb", config.wandb_args), ("trackio", config.trackio_args)):
@@ -126,13 +109,15 @@ def _config(args: argparse.Namespace) -> EvaluatorConfig:
             raise ValueError(f"--{package}_args needs {package}, which is not installed: pip install {package}")
     if not config.tasks:
         raise ValueError("--tasks: which? For example crows_pairs,stereoset,wikitext2")
+    require_known_metadata(given.get("metadata") or {})
     if config.model in OUR_MODELS and "device" not in given:
         config.device = None
     if config.model in HF_MODELS:
         if not config.model_args.get("pretrained"):
-            raise ValueError("--model_args pretrained=MODEL: which model? A folder or a hub id")
+            require_known_arguments(config.model_args)
+            raise ValueError("--model-args pretrained=MODEL: which model? A folder or a hub id")
         if "dtype" not in config.model_args:
-            log.info("scoring in dtype=float32; --model_args dtype=... chooses another precision")
+            log.info("scoring in float32; --model-args dtype=... chooses another precision")
             config.model_args["dtype"] = "float32"
     config.log_samples = config.log_samples or bool(config.output_path)
     return config
@@ -144,6 +129,7 @@ def _load(config: EvaluatorConfig) -> Any:
         from lm_eval.api.registry import get_model
 
         import harness.models.any  # noqa: F401 - registers this project's models
+    take_over_libraries()
 
     further = {"batch_size": config.batch_size, "max_batch_size": config.max_batch_size, "device": config.device}
     try:
@@ -158,12 +144,13 @@ def _is_of_apis(error: ImportError) -> bool:
     return any(word in str(error) for word in ("lm-eval[api]", "tiktoken", "tenacity", "aiohttp"))
 
 
-def _score(lm: Any, config: EvaluatorConfig, command: str, subfolder: str = "") -> Results | None:
+def _score(
+    lm: Any, config: EvaluatorConfig, selection: Selection, command: str, subfolder: str = ""
+) -> _Outcome | None:
     """Score with the start token that `lm` has now, and write what was asked to be written."""
     from lm_eval.utils import handle_non_serializable
 
     started = time.monotonic()
-    names = config.tasks.split(",") if isinstance(config.tasks, str) else ",".join(config.tasks).split(",")
     seeds = config.seed or [None] * 4
     passed_on = (
         "model_args num_fewshot batch_size max_batch_size device limit samples check_integrity write_out gen_kwargs "
@@ -171,9 +158,8 @@ def _score(lm: Any, config: EvaluatorConfig, command: str, subfolder: str = "") 
     )
     results = evaluate(
         lm,
-        names,
+        selection,
         config.metadata,
-        config.include_path,
         use_cache=_cache(lm, config),
         random_seed=seeds[0],
         numpy_random_seed=seeds[1],
@@ -200,9 +186,15 @@ def _score(lm: Any, config: EvaluatorConfig, command: str, subfolder: str = "") 
             log.warning("--model %s has no weights to name in the results, so reports pass them over", config.model)
         written = write_scored(folder / subfolder, results, provenance, name=name)
         written = judge_saved(written) or written
-        log.info("results and samples are in %s", written.parent)
         results["results"] = json.loads(written.read_text(encoding="utf-8"))["results"]
-    return results
+        return _Outcome(results, written)
+    return _Outcome(results, None)
+
+
+def _selection(config: EvaluatorConfig) -> Selection:
+    names = config.tasks.split(",") if isinstance(config.tasks, str) else ",".join(config.tasks).split(",")
+    with imports_uncollected():
+        return select(names, config.metadata, config.include_path)
 
 
 def _cache(lm: Any, config: EvaluatorConfig) -> str | None:
@@ -224,14 +216,14 @@ def _token_id(lm: Any, token: str) -> int:
 
     if not isinstance(lm, HFLM) or (isinstance(lm, TransformersLM) and lm.family != "causal"):
         raise ValueError(
-            "--compare_start_token needs a causal model: of others no sentence starts after a chosen token"
+            "--compare-start-token needs a causal model: of others no sentence starts after a chosen token"
         )
     tokenizer = lm.tokenizer
     token_id = int(token) if token.isdigit() else tokenizer.get_vocab().get(token)
     if token_id is None or token_id >= len(tokenizer):
-        raise ValueError(f"--compare_start_token {token}: no such token; special: {tokenizer.all_special_tokens}")
+        raise ValueError(f"--compare-start-token {token}: no such token; special: {tokenizer.all_special_tokens}")
     if token_id == lm.prefix_token_id:
-        raise ValueError(f"--compare_start_token {token}: sentences start after this token already; name another")
+        raise ValueError(f"--compare-start-token {token}: sentences start after this token already; name another")
     return int(token_id)
 
 

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from harness.judging.saved_texts import judge_saved
 from harness.metrics.benchmarks import BENCHMARKS
 from harness.scoring.conditions import scoring_conditions
-from harness.scoring.task_files import select
+from harness.scoring.task_files import Selection, select
 from harness.scoring.trained import trained_from
 from harness.storage.provenance import Provenance
 from harness.storage.results import PROVENANCE_KEY, find_scored, write_results
@@ -102,9 +103,8 @@ def _not_judged(folder: Path, inputs_sha256: str) -> Path | None:
 
 def evaluate(
     lm: Any,
-    tasks: Sequence[str],
+    tasks: Sequence[str] | Selection,
     metadata: Mapping[str, Any],
-    include_path: str | None = None,
     limits: Mapping[str, int] | None = None,
     judge_later: bool = False,
     **options: Any,
@@ -113,9 +113,8 @@ def evaluate(
 
     Args:
         lm: any of lm-eval's models.
-        tasks: task or group names.
+        tasks: task or group names; or what `select` found of them, which knows the metadata then.
         metadata: for the tasks' readers: what tokenizer, which data, ...
-        include_path: a folder of further task YAMLs.
         limits: how many of a task's documents to score, the first ones, by task name.
         judge_later: leave generated texts as they are, for `harness.judging.saved_texts.judge_saved`.
         options: further arguments of `simple_evaluate`.
@@ -131,8 +130,8 @@ def evaluate(
 
     from harness.scoring.generation_task import GenerationTask
 
-    manager, names = select(tasks, metadata, include_path)
-    loaded = manager.load(names)
+    selection = tasks if isinstance(tasks, Selection) else select(tasks, metadata)
+    loaded = selection.manager.load(selection.names)
     if limits:
         # lm-eval has one limit for all tasks, and takes lists of documents a task instead; it refuses too long ones.
         options["samples"] = {
@@ -147,14 +146,15 @@ def evaluate(
         _require_documents(name, task, lm.world_size, options.get("limit"), options.get("samples"))
     children = {child for members in loaded["group_map"].values() for child in members}
     tracker = EvaluationTracker()
-    results: Results | None = simple_evaluate(
-        lm,
-        **{"model_args": {name: metadata[name] for name in ("pretrained", "peft") if name in metadata}, **options},
-        tasks=[item for name, item in (loaded["tasks"] | loaded["groups"]).items() if name not in children],
-        task_manager=manager,
-        evaluation_tracker=tracker,
-        log_samples=True,
-    )
+    with _git_asked_in_repositories_only():
+        results: Results | None = simple_evaluate(
+            lm,
+            **{"model_args": {name: metadata[name] for name in ("pretrained", "peft") if name in metadata}, **options},
+            tasks=[item for name, item in (loaded["tasks"] | loaded["groups"]).items() if name not in children],
+            task_manager=selection.manager,
+            evaluation_tracker=tracker,
+            log_samples=True,
+        )
     if results is None:
         return None
     tracker.general_config_tracker.log_end_time()
@@ -165,6 +165,21 @@ def evaluate(
     if not options.get("predict_only"):
         _add_pooled(results)
     return results
+
+
+@contextmanager
+def _git_asked_in_repositories_only() -> Iterator[None]:
+    """lm-eval asks git for the working folder's commit, and git complains on stderr where it is no repository."""
+    from lm_eval import evaluator
+
+    here = Path.cwd()
+    asks = evaluator.get_git_commit_hash
+    if not any((folder / ".git").exists() for folder in (here, *here.parents)):
+        evaluator.get_git_commit_hash = lambda: None
+    try:
+        yield
+    finally:
+        evaluator.get_git_commit_hash = asks
 
 
 def _drop_padding(task: Any) -> None:

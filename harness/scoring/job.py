@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from harness.machine.startup import imports_uncollected
+from harness.terminal.libraries import take_over_libraries
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +55,6 @@ def run_job(file: Path) -> None:
     from harness.machine.watch import watched_scoring
 
     disable_progress_bar()
-    logging.getLogger("lm_eval").setLevel(logging.WARNING)
-    # Its one warning there advises a chat template by the model's name; sentences are scored as they stand.
-    logging.getLogger("lm_eval.evaluator").setLevel(logging.ERROR)
     job = Job.model_validate_json(file.read_text(encoding="utf-8"))
     with watched_scoring():
         _score_targets(job)
@@ -67,6 +65,7 @@ def _score_targets(job: Job) -> None:
         from harness.models.any import load_lm
         from harness.models.base import TransformersLM
         from harness.scoring.evaluation import score
+    take_over_libraries()
 
     metadata = {**({} if job.data_dir is None else {"data_dir": job.data_dir}), **job.metadata}
     lm: TransformersLM | None = None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.storage.shipped import shipped
+from harness.terminal.nearest import did_you_mean
 
 
 class Selection(NamedTuple):
@@ -49,6 +50,8 @@ def select(tasks: Sequence[str], metadata: Mapping[str, Any], include_path: str 
 
     # It tells of `--metadata` for every task that has a reader, every time.
     logging.getLogger("lm_eval.api.task").addFilter(_is_news)
+    # Where lm-eval has a task of the same name, ours is the one that is meant.
+    logging.getLogger("lm_eval.tasks._index").addFilter(_is_not_ours)
     ours = shipped("tasks")
     check_task_files(ours)
     folders = [ours, *([include_path] if include_path else [])]
@@ -57,10 +60,8 @@ def select(tasks: Sequence[str], metadata: Mapping[str, Any], include_path: str 
     if not all(_matches(name, own) for name in wanted):
         manager = TaskManager(include_path=folders, metadata=dict(metadata))
     if unknown := [name for name in wanted if not _matches(name, manager)]:
-        raise ValueError(
-            f"no such task: {', '.join(unknown)}. The tasks here are {', '.join(own.all_tasks)}; "
-            "`lm-eval ls tasks` lists lm-eval's own"
-        )
+        told = ", ".join(unknown) + did_you_mean(unknown[0], [*own.all_tasks, *manager.all_tasks])
+        raise ValueError(f"no such task: {told} `stereoscope tasks` lists this project's, `lm-eval ls tasks` lm-eval's")
     return Selection(manager, list(dict.fromkeys(match for name in wanted for match in _matches(name, manager))))
 
 
@@ -89,6 +90,10 @@ def _files(task: str, manager: Any) -> list[str]:
 
 def _matches(name: str, manager: Any) -> list[str]:
     return [name] if Path(name).is_file() else list(manager.match_tasks([name]))
+
+
+def _is_not_ours(record: logging.LogRecord) -> bool:
+    return str(shipped("tasks")) not in record.getMessage()
 
 
 def _is_news(record: logging.LogRecord) -> bool:

@@ -79,7 +79,7 @@ class Scored:
         """The samples file, once it is known to be there and, where it was sealed, unaltered; raises as `samples`."""
         path, seal = self.samples_file(task), self.seal(task)
         if not path.is_file():
-            raise FileNotFoundError(f"{path}: no samples beside {self.file.name}; score again with --log_samples")
+            raise FileNotFoundError(f"{path}: no samples beside {self.file.name}; score again with --log-samples")
         if seal is not None and (found := sha256_file(path)) != seal.sha256:
             with path.open("rb") as file:
                 lines = sum(1 for _ in file)

@@ -27,5 +27,5 @@ def no_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.delenv("STEREOSCOPE_DATA", raising=False)
     monkeypatch.delenv("STEREOSCOPE_MIRROR", raising=False)
     monkeypatch.setenv("STEREOSCOPE_CACHE", str(tmp_path / "cache"))
-    sources._warn_once.cache_clear()
+    monkeypatch.delenv(sources.TOLD, raising=False)
     return tmp_path / "cache"

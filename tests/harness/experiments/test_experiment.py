@@ -30,6 +30,8 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 from kill_twenty_times import timeless  # noqa: E402
 
 STAGES = ("score tiny", "train tiny", "score checkpoints of tiny")
+# A library's line would name it: "22:01:31 warning (transformers): ...".
+OUR_LINE = re.compile(r"\d\d:\d\d:\d\d (?!\w+ \()[^\r]+")
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 HERE = Path(tempfile.mkdtemp(prefix="working_folder_"))
 """Where all runs are started: among a user's own modules, of which none may be imported."""
@@ -55,7 +57,6 @@ def write(file: Path, model: Path, **changes: Any) -> Path:
             "save_steps": 2,
             "per_device_train_batch_size": 4,
             "learning_rate": 0.005,
-            "disable_tqdm": True,
         },
     }
     file.write_text(yaml.safe_dump({**content, **changes}, sort_keys=False))
@@ -66,11 +67,13 @@ def stereoscope(*arguments: object) -> list[str]:
     return [*STEREOSCOPE, *map(str, arguments)]
 
 
-def finish(*arguments: object) -> str:
+def finish(*arguments: object, environment: dict[str, str] = ENVIRONMENT) -> str:
     outcome = subprocess.run(
-        stereoscope(*arguments), env=ENVIRONMENT, cwd=HERE, capture_output=True, text=True, check=False
+        stereoscope(*arguments), env=environment, cwd=HERE, capture_output=True, text=True, check=False
     )
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    # Whatever a run does, what it leaves in a log file are lines of ours.
+    assert [line for line in outcome.stderr.splitlines() if not OUR_LINE.fullmatch(line)] == []
     return outcome.stdout + outcome.stderr
 
 
@@ -175,12 +178,14 @@ def test_sigterm_to_a_run_that_trains_in_two_processes_saves_the_step_that_it_wa
 ) -> None:
     config = "cpu_2proc"
     steps = {"num_folds": 2, "folds": [0], "max_steps": 80, "save_strategy": "steps", "save_steps": 40}
-    training = {**steps, "accelerate_config": config, "per_device_train_batch_size": 2, "disable_tqdm": True}
-    scoring = {"accelerate_config": config}
-    experiment = write(tmp_path / "tiny.yaml", model, tasks=["crows_pairs"], scoring=scoring, training=training)
+    training = {**steps, "accelerate_config": config, "per_device_train_batch_size": 2}
+    changes = {"scoring": {"accelerate_config": config}, "training": training, "data_dir": None}
+    experiment = write(tmp_path / "tiny.yaml", model, tasks=["crows_pairs"], **changes)
+    # Without data the sample is scored, which the run says once, and neither its stages nor their processes.
+    nowhere = {**ENVIRONMENT, "STEREOSCOPE_DATA": "", "STEREOSCOPE_CACHE": str(tmp_path / "cache")}
     arguments = ("run", experiment, "--output_dir", tmp_path / "out")
     fold = tmp_path / "out" / "tiny" / "training" / "fold-0"
-    process = subprocess.Popen(stereoscope(*arguments), env=ENVIRONMENT, cwd=HERE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(stereoscope(*arguments), env=nowhere, cwd=HERE, stderr=subprocess.PIPE, text=True)
     wait_for(fold / "checkpoint-40")
     process.send_signal(signal.SIGTERM)
     assert process.stderr is not None
@@ -189,7 +194,9 @@ def test_sigterm_to_a_run_that_trains_in_two_processes_saves_the_step_that_it_wa
     saved = max(int(folder.name.partition("-")[2]) for folder in fold.glob("checkpoint-*"))
     assert 40 < saved < 80
     assert f"stopped by SIGTERM after step {saved} of 80" in output
-    assert f"resuming from checkpoint-{saved}" in finish(*arguments)
+    output = finish(*arguments, environment=nowhere)
+    assert f"resuming from checkpoint-{saved}" in output
+    assert output.count("scores on the built-in sample") == 1
     assert {folder.name for folder in fold.glob("checkpoint-*")} == {"checkpoint-40", "checkpoint-80"}
     assert imported(HERE) == []
 

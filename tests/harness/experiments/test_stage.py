@@ -44,7 +44,7 @@ def test_accelerate_reads_the_launch_over_all_gpus_as_it_is_meant() -> None:
 )
 def test_a_config_decides_alone(config: str, wanted: tuple[int, int]) -> None:
     file = CONFIGS / config
-    assert launcher(file, 8)[3:] == ("--config_file", str(file))
+    assert launcher(file, 8)[3:] == ("--config_file", str(file), "--main_process_port", "0")
     assert needs(file, 8) == Needs(*wanted)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import re
 import resource
 import shlex
 import subprocess
@@ -56,10 +58,10 @@ def evaluate(arguments: str) -> None:
     run(shlex.split(arguments))
 
 
-def table(output: str) -> dict[str, str]:
-    """The metrics in a table that lm-eval printed of one task, by key."""
-    rows = [line.split("|") for line in output.splitlines() if line.startswith("|")]
-    return {cells[5].strip(): cells[7].strip() for cells in rows if len(cells) > 8}
+def table(output: str) -> dict[str, list[str]]:
+    """The cells behind each metric in the table that was printed of one task."""
+    rows = [re.split(r"  +", line) for line in output.splitlines() if line and line[0] not in "-"]
+    return {cells[1]: cells[2:] for cells in rows if len(cells) == 5}
 
 
 @pytest.mark.parametrize("task", ["crows_pairs", "stereoset_intrasentence", "stereoset_intersentence", "wikitext2"])
@@ -137,9 +139,15 @@ def test_eval_scores_prints_and_writes_with_this_projects_defaults(
     assert found.provenance.command.startswith("stereoscope eval --model_args")
     assert found.results["config"]["model"] == "hf-any"
     assert len(list(found.samples("crows_pairs"))) == 20
-    assert "dtype=float32" in caplog.text
+    assert "scoring in float32" in caplog.text
     value = found.results["results"]["crows_pairs"]["crows_score,none"]
-    assert table(capsys.readouterr().out)["crows_score"] == f"{value:.4f}"
+    printed = capsys.readouterr().out
+    assert list(table(printed)) == ["metric", "crows_score", "abs_logprob_diff"]
+    shown, interval, n = table(printed)["crows_score"]
+    low, high = map(float, interval.split(" to "))
+    assert (shown, n) == (f"{value:.2f}", "20")
+    assert 0 <= low < value < high <= 100
+    assert f"stereoscope report {found.file.parent}" in printed
 
 
 def test_eval_takes_lm_evals_configuration_file(byte_llama: Path, tmp_path: Path) -> None:
@@ -210,8 +218,10 @@ def test_cached_answers_of_one_model_are_never_given_for_another(
     [
         ("--tasks crows_pairs", "pretrained=MODEL"),
         ("--model_args pretrained={model}", "--tasks"),
-        ("--model_args pretrained={model} --tasks crows_pairs --cache_requests true", "--cache_requests"),
+        ("--model_args pretrained={model} --tasks crows_pairs --cache_requests true", "--cache-requests"),
         ("--model_args pretrained={model} --tasks crows_pairs_heldout", "split"),
+        ("--model_args pretrained={model} --tasks crow_pairs", "did you mean 'crows_pairs'"),
+        ("--model_args pretrained={model} --tasks x --metadata permutation=1", "did you mean 'permutations'"),
         ("--model_args pretrained={t5} --tasks crows_pairs", "stereoset_prompt"),
     ],
 )
@@ -243,7 +253,8 @@ def test_two_processes_write_what_one_writes(byte_llama: Path, tmp_path: Path, k
         out = tmp_path / str(processes)
         arguments = f"-m harness eval --model_args pretrained={model} --tasks {tasks} --output_path {out}"
         command = [sys.executable, *f"{launcher} {arguments}".split()]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+        bars = {**os.environ, "TQDM_DISABLE": ""}
+        done = subprocess.run(command, env=bars, capture_output=True, text=True, check=False, timeout=300)
         assert done.returncode == 0, done.stderr[-3000:]
         found += find_scored(out)
         # The first process says how much it has to do: its share of the pairs, in sentences or in masked tokens.
