@@ -9,22 +9,32 @@ import logging
 import os
 import re
 import shlex
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.judging.saved_texts import judge_saved
 from harness.machine.startup import imports_uncollected
+from harness.scoring.eval_flags import OUR_MODEL, OUR_MODELS, parser
 from harness.scoring.evaluation import Results, evaluate, scoring_conditions, write_scored
+from harness.scoring.hand_on import hand_on, without_samples
+from harness.scoring.sensitivity import (
+    check,
+    checkable,
+    named,
+    sensitivity_table,
+    start_tokens_table,
+    token_id,
+)
+from harness.scoring.task_files import leaves, select
 from harness.storage.results import Provenance
+from harness.storage.sensitivity import add_sensitivity
 
 if TYPE_CHECKING:
     from lm_eval.config.evaluate_config import EvaluatorConfig
 
-OUR_MODEL = "hf-any"
-OUR_MODELS = (OUR_MODEL, "hf-causal", "hf-masked", "hf-seq2seq")
 HF_MODELS = ("hf", "hf-auto", "huggingface", *OUR_MODELS)
 log = logging.getLogger(__name__)
 
@@ -41,27 +51,27 @@ def run(argv: Sequence[str]) -> None:
 
     setup_logging()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    args = _parser().parse_args(["run", *argv])
-    compare = vars(args).pop("compare_start_token")
+    args = parser().parse_args(["run", *argv])
+    compare, items = (vars(args).pop(name) for name in ("compare_start_token", "check_sensitivity"))
     config = _config(args)
     command = "stereoscope eval " + _without_secrets(shlex.join(argv))
     if config.model not in OUR_MODELS:  # others form their process group themselves, if they know any
-        _score_and_print(config, command, compare)
+        _score_and_print(config, command, compare, items)
         return
     from harness.machine.watch import watched_scoring
 
     with watched_scoring():
-        _score_and_print(config, command, compare)
+        _score_and_print(config, command, compare, items)
 
 
-def _score_and_print(config: EvaluatorConfig, command: str, compare: str | None) -> None:
+def _score_and_print(config: EvaluatorConfig, command: str, compare: str | None, items: int | None) -> None:
     from lm_eval.utils import make_table
 
     lm = _load(config)
-    other = None if compare is None else _token_id(lm, compare)
-    first = _score(lm, config, command)
+    other = None if compare is None else token_id(lm, compare)
+    first, file = _score(lm, config, command)
     if first is not None:
-        _hand_on(first, config)
+        hand_on(first, config)
         print(
             f"{config.model} ({config.model_args}), gen_kwargs: ({config.gen_kwargs}), limit: {config.limit}, "
             f"num_fewshot: {config.num_fewshot}, batch_size: {config.batch_size}"
@@ -69,36 +79,38 @@ def _score_and_print(config: EvaluatorConfig, command: str, compare: str | None)
         print(make_table(first))
         if "groups" in first:
             print(make_table(first, "groups"))
-    if other is None:
-        return
-    tokens = [lm.prefix_token_id, other]
-    lm.custom_prefix_token_id = other
-    config.metadata = {**config.metadata, "prefix_token_id": other}
-    second = _score(lm, config, command, subfolder=f"start_token_{other}")
-    if first is not None and second is not None:
-        names = [f"{lm.tokenizer.convert_ids_to_tokens(token)} ({token})" for token in tokens]
-        print(_spread_table(first, second, names))
+    if other is not None:
+        asked, tokens = lm.custom_prefix_token_id, [named(lm, token) for token in (lm.prefix_token_id, other)]
+        lm.custom_prefix_token_id = other
+        metadata = {**config.metadata, "prefix_token_id": other}
+        second, _ = _score(lm, config, command, metadata, subfolder=f"start_token_{other}")
+        lm.custom_prefix_token_id = asked
+        if first is not None and second is not None:
+            print(start_tokens_table(first, second, tokens))
+    if items is not None:
+        _check_sensitivity(lm, config, first, file, items)
 
 
-def _parser() -> argparse.ArgumentParser:
-    """lm-eval's own parser of `run`, so that every flag is taken, and means what it means there."""
-    from lm_eval._cli.run import Run
+def _check_sensitivity(lm: Any, config: EvaluatorConfig, scored: Results | None, file: Path | None, items: int) -> None:
+    tasks = checkable(leaves(select(_names(config), config.metadata, config.include_path)))
+    if not tasks:
+        raise ValueError(
+            "--check-sensitivity: none of the tasks compares sentences or options; it takes crows_pairs* and stereoset*"
+        )
+    as_scored = str(lm.model.dtype).removeprefix("torch.")
 
-    parser = argparse.ArgumentParser(prog="stereoscope eval", add_help=False)
-    commands = parser.add_subparsers()
-    Run.create(commands)
-    command: argparse.ArgumentParser = commands.choices["run"]
-    command.prog, command.usage, command.epilog = "stereoscope eval", None, None
-    command.description = (
-        f"All flags of `lm_eval run`. Other defaults: --model {OUR_MODEL} (this project's), --batch_size auto, "
-        "dtype=float32, --log_samples with --output_path. This project's tasks need no --include_path."
-    )
-    command.add_argument(
-        "--compare_start_token",
-        metavar="<token or id>",
-        help="score the tasks again with sentences started after this token, and print both and the spread",
-    )
-    return parser
+    def rescore(lm: Any, tasks: Sequence[str], metadata: Mapping[str, Any], items: int | None) -> Results | None:
+        return _evaluated(lm, config, tasks, metadata, items=items)
+
+    def in_fp32() -> Any:
+        arguments = {name: value for name, value in config.model_args.items() if name != "mixed_precision_dtype"}
+        return _load(replace(config, model_args={**arguments, "dtype": "float32"}))
+
+    found = check(lm, scored, tasks, config.metadata, items, rescore, in_fp32)
+    if file is not None:
+        add_sensitivity(file, found)
+    if scored is not None:
+        print(sensitivity_table(found, f"as scored ({as_scored})"))
 
 
 def _config(args: argparse.Namespace) -> EvaluatorConfig:
@@ -127,6 +139,8 @@ def _config(args: argparse.Namespace) -> EvaluatorConfig:
         if "dtype" not in config.model_args:
             log.info("scoring in dtype=float32; --model_args dtype=... chooses another precision")
             config.model_args["dtype"] = "float32"
+        if config.model not in OUR_MODELS:  # ours do so anyway
+            config.model_args.setdefault("softmax_dtype", "float32")
     config.log_samples = config.log_samples or bool(config.output_path)
     return config
 
@@ -144,46 +158,69 @@ def _load(config: EvaluatorConfig) -> Any:
     )
 
 
-def _score(lm: Any, config: EvaluatorConfig, command: str, subfolder: str = "") -> Results | None:
-    """Score with the start token that `lm` has now, and write what was asked to be written."""
-    from lm_eval.utils import handle_non_serializable
+def _names(config: EvaluatorConfig) -> list[str]:
+    return config.tasks.split(",") if isinstance(config.tasks, str) else ",".join(config.tasks).split(",")
 
-    started = time.monotonic()
-    names = config.tasks.split(",") if isinstance(config.tasks, str) else ",".join(config.tasks).split(",")
+
+def _evaluated(
+    lm: Any,
+    config: EvaluatorConfig,
+    tasks: Sequence[str],
+    metadata: Mapping[str, Any],
+    **more: Any,
+) -> Results | None:
+    """Score tasks with a model, as the command line asks."""
     seeds = config.seed or [None] * 4
     passed_on = (
         "model_args num_fewshot batch_size max_batch_size device limit samples check_integrity write_out gen_kwargs "
         "system_instruction apply_chat_template fewshot_as_multiturn predict_only confirm_run_unsafe_code"
     )
-    results = evaluate(
+    return evaluate(
         lm,
-        names,
-        config.metadata,
+        tasks,
+        metadata,
         config.include_path,
-        use_cache=_cache(lm, config),
         random_seed=seeds[0],
         numpy_random_seed=seeds[1],
         torch_random_seed=seeds[2],
         fewshot_random_seed=seeds[3],
-        judge_later=bool(config.output_path),
         **{name: getattr(config, name) for name in passed_on.split()},
+        **more,
+    )
+
+
+def _score(
+    lm: Any, config: EvaluatorConfig, command: str, metadata: Mapping[str, Any] | None = None, subfolder: str = ""
+) -> tuple[Results | None, Path | None]:
+    """Score with the start token that `lm` has now, and write what was asked to be written: results and their file."""
+    from lm_eval.utils import handle_non_serializable
+
+    started = time.monotonic()
+    results = _evaluated(
+        lm,
+        config,
+        _names(config),
+        config.metadata if metadata is None else metadata,
+        use_cache=_cache(lm, config),
+        judge_later=bool(config.output_path),
     )
     if results is None:
         if config.output_path:
             judge_saved(None)
-        return None
+        return None, None
     results["config"]["model"] = results["model_source"] = config.model
     if config.show_config:
-        print(json.dumps(_without_samples(results), indent=2, default=handle_non_serializable, ensure_ascii=False))
-    if config.output_path:
-        path = Path(config.output_path)
-        folder, name = (path.parent, path.stem) if path.suffix == ".json" else (path / _folder_name(results), "results")
-        provenance = _provenance(lm, config, results, command, round(time.monotonic() - started, 3))
-        written = write_scored(folder / subfolder, results, provenance, name=name)
-        written = judge_saved(written) or written
-        log.info("results and samples are in %s", written.parent)
-        results["results"] = json.loads(written.read_text(encoding="utf-8"))["results"]
-    return results
+        print(json.dumps(without_samples(results), indent=2, default=handle_non_serializable, ensure_ascii=False))
+    if not config.output_path:
+        return results, None
+    path = Path(config.output_path)
+    folder, name = (path.parent, path.stem) if path.suffix == ".json" else (path / _folder_name(results), "results")
+    provenance = _provenance(lm, config, results, command, round(time.monotonic() - started, 3))
+    written = write_scored(folder / subfolder, results, provenance, name=name)
+    written = judge_saved(written) or written
+    log.info("results and samples are in %s", written.parent)
+    results["results"] = json.loads(written.read_text(encoding="utf-8"))["results"]
+    return results, written
 
 
 def _provenance(lm: Any, config: EvaluatorConfig, results: Results, command: str, seconds: float) -> Provenance | None:
@@ -224,67 +261,6 @@ def _cache(lm: Any, config: EvaluatorConfig) -> str | None:
         weights, start = _weights_sha256(config.model_args), lm.prefix_token_id
     key = json.dumps([weights, config.model, config.model_args, start], sort_keys=True, default=str)
     return f"{config.use_cache}_{hashlib.sha256(key.encode()).hexdigest()[:16]}"
-
-
-def _token_id(lm: Any, token: str) -> int:
-    """The id of a start token to compare with, given as itself or as its id."""
-    from lm_eval.models.huggingface import HFLM
-
-    from harness.models.base import TransformersLM
-
-    if not isinstance(lm, HFLM) or (isinstance(lm, TransformersLM) and lm.family != "causal"):
-        raise ValueError(
-            "--compare_start_token needs a causal model: of others no sentence starts after a chosen token"
-        )
-    tokenizer = lm.tokenizer
-    token_id = int(token) if token.isdigit() else tokenizer.get_vocab().get(token)
-    if token_id is None or token_id >= len(tokenizer):
-        raise ValueError(f"--compare_start_token {token}: no such token; special: {tokenizer.all_special_tokens}")
-    if token_id == lm.prefix_token_id:
-        raise ValueError(f"--compare_start_token {token}: sentences start after this token already; name another")
-    return int(token_id)
-
-
-def _spread_table(first: Results, second: Results, tokens: Sequence[str]) -> str:
-    """The metrics of whole tasks under both start tokens; the spread is what a score owes to the choice."""
-    rows = [["task", "metric", *(f"after {token}" for token in tokens), "spread"]]
-    rows.append(["---"] * len(rows[0]))
-    for task, values in first["results"].items():
-        for key, value in values.items():
-            metric, _, filter_name = key.partition(",")
-            other = second["results"][task].get(key)
-            if filter_name and "/" not in metric and isinstance(value, float) and isinstance(other, float):
-                rows.append([task, metric, f"{value:.4f}", f"{other:.4f}", f"{abs(value - other):.4f}"])
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
-
-
-def _hand_on(results: Results, config: EvaluatorConfig) -> None:
-    """What else `lm_eval run` does with results: Weights & Biases, Trackio, the hub."""
-    from lm_eval.loggers import EvaluationTracker, TrackioLogger, WandbLogger
-
-    loggers = [WandbLogger(config.wandb_args, config.wandb_config_args)] if config.wandb_args else []
-    loggers += [TrackioLogger(config.trackio_args)] if config.trackio_args else []
-    for logger in loggers:
-        logger.post_init(_without_samples(results))
-        logger.log_eval_result()
-        logger.log_eval_samples(results["samples"])
-        (logger.run if isinstance(logger, WandbLogger) else logger).finish()
-    if config.hf_hub_log_args:
-        # The hub gets lm-eval's own files, which it writes before it pushes them.
-        with tempfile.TemporaryDirectory() as folder:
-            token = os.environ.get("HF_TOKEN", "")
-            tracker = EvaluationTracker(**{"token": token, **config.hf_hub_log_args, "output_path": folder})
-            for name in vars(tracker.general_config_tracker).keys() & results.keys():
-                setattr(tracker.general_config_tracker, name, results[name])
-            tracker.save_results_aggregated(_without_samples(results), results["samples"])
-            for task, samples in results["samples"].items():
-                tracker.save_results_samples(task, [dict(sample) for sample in samples])
-            if tracker.push_results_to_hub or tracker.push_samples_to_hub:
-                tracker.recreate_metadata_card()
-
-
-def _without_samples(results: Results) -> Results:
-    return {key: value for key, value in results.items() if key != "samples"}
 
 
 def _folder_name(results: Results) -> str:
