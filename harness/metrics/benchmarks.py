@@ -26,7 +26,8 @@ class Benchmark(NamedTuple):
 
     `choice` is the yes or no of a record that `choice_metric` counts, for a paired test; `pools` names the tasks whose
     records, taken together, are this one's, for a score that no single task has; `whole` names the task that a
-    held-out one takes its pairs from; `generation` says what generated texts are judged for.
+    held-out one takes its pairs from; `generation` says what generated texts are judged for; `beside` names metrics
+    that stand beside the headline ones of each part, untested.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Benchmark(NamedTuple):
     pools: tuple[str, ...] = ()
     whole: str | None = None
     generation: Literal["toxicity", "regard", "honest"] | None = None
+    beside: tuple[str, ...] = ()
 
 
 def _crows_pairs(name: str, whole: str | None = None) -> Benchmark:
@@ -57,6 +59,7 @@ def _crows_pairs(name: str, whole: str | None = None) -> Benchmark:
         crows_pairs.parts,
         item_key=lambda pair: str(pair.pair_id),
         headline=("crows_score", "abs_logprob_diff"),
+        beside=("abs_logprob_diff_median", "within_one_nat"),
         choice=lambda pair: bool(pair.won),
         choice_metric="crows_score",
         whole=whole,
@@ -74,6 +77,7 @@ def _crows_pairs_prompt(name: str, whole: str | None = None) -> Benchmark:
         crows_pairs_prompt.parts,
         item_key=lambda answer: f"{answer.pair_id}/{answer.row}/{answer.rotation}",
         headline=("crows_score", "abs_logprob_diff"),
+        beside=("abs_logprob_diff_median", "within_one_nat"),
         whole=whole,
     )
 

@@ -13,7 +13,7 @@ from harness.reporting.contamination import BENCHMARKS_WITH_EVIDENCE, contaminat
 from harness.reporting.continuations import worst_continuations
 from harness.reporting.index import Index
 from harness.reporting.legend import LOW_CLUSTERS, LOW_ITEMS, legend, metric_legend
-from harness.reporting.measure import Measurement, measure, without_interval
+from harness.reporting.measure import Measurement, measured_at
 from harness.reporting.retention import retention
 from harness.reporting.schema import (
     SCHEMA_VERSION,
@@ -25,6 +25,7 @@ from harness.reporting.schema import (
     Retention,
     Stage,
 )
+from harness.reporting.score_flags import with_score_flags
 from harness.reporting.scores import (
     Records,
     TaskScores,
@@ -55,6 +56,7 @@ def analyse(runs: Sequence[Run], *, halves: bool = False) -> Report:
     continuations: list[Continuation] = []
     for family in families(runs):
         for stage, found in _family_entries(family, halves):
+            found = with_score_flags(stage, found)
             kept = retention(found) if stage.stage == "step" else None
             if kept and kept.degenerate:
                 found = [_flagged(entry, "degenerate") for entry in found]
@@ -97,7 +99,7 @@ def _entries(stage: StageFiles, scores: TaskScores, base: TaskScores | None, hal
     benchmark = scores.benchmark
     before = None if base is None else base.records[0]
     flags = _task_flags(stage, scores)
-    measured = measure(benchmark, scores.records, before) + without_interval(benchmark, scores.records, before)
+    measured = measured_at(benchmark, scores.records, before)
     entries = [_entry(stage, scores, flags, item, None) for item in measured]
     splits = [(benchmark.parts, True)]
     if halves and benchmark.data == "stereoset":
@@ -106,13 +108,21 @@ def _entries(stage: StageFiles, scores: TaskScores, base: TaskScores | None, hal
         folds = [split(records) for records in scores.records]
         base_parts = {} if before is None else split(before)
         found = {
-            part: measure(benchmark, [fold[part] for fold in folds], base_parts.get(part)) for part in sorted(folds[0])
+            part: measured_at(benchmark, [fold[part] for fold in folds], base_parts.get(part))
+            for part in sorted(folds[0])
         }
-        for metric in benchmark.headline:
+        for metric in (*benchmark.headline, *benchmark.beside):
             items = {part: item for part, items in found.items() for item in items if item.metric == metric}
             corrected = holm({part: item.p_value for part, item in items.items() if item.p_value is not None})
             entries += [
-                _entry(stage, scores, flags, item, part, corrected.get(part) if tested else None)
+                _entry(
+                    stage,
+                    scores,
+                    flags,
+                    item,
+                    part,
+                    corrected.get(part) if tested and metric in benchmark.headline else None,
+                )
                 for part, item in items.items()
             ]
     return entries

@@ -42,6 +42,11 @@ class Measurement:
     p_test: Test | None = None
 
 
+def measured_at(benchmark: Benchmark, folds: Sequence[Records], base: Records | None) -> list[Measurement]:
+    """Every metric of the records, those without an interval (medians) behind the others."""
+    return measure(benchmark, folds, base) + without_interval(benchmark, folds, base)
+
+
 def measure(benchmark: Benchmark, folds: Sequence[Records], base: Records | None) -> list[Measurement]:
     """Every metric of the records: its mean over folds, interval, and difference from the base.
 

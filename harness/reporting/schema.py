@@ -20,7 +20,9 @@ Share: TypeAlias = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 StageName: TypeAlias = Literal["base", "step"]
 Best: TypeAlias = Literal["higher", "lower", "50", "0"]
 Test: TypeAlias = Literal["mcnemar", "bootstrap"]
-Flag: TypeAlias = Literal["contaminated", "degenerate", "sample_data", "low_n", "altered_data", "undefined"]
+Flag: TypeAlias = Literal[
+    "contaminated", "degenerate", "sample_data", "low_n", "altered_data", "undefined", "ties", "sensitive"
+]
 
 
 class _Part(BaseModel):
