@@ -67,6 +67,7 @@ def run(argv: Sequence[str]) -> None:
 def _score_and_print(config: EvaluatorConfig, command: str, compare: str | None, items: int | None) -> None:
     from lm_eval.utils import make_table
 
+    checked = [] if items is None else checkable(leaves(select(_names(config), config.metadata, config.include_path)))
     lm = _load(config)
     other = None if compare is None else token_id(lm, compare)
     first, file = _score(lm, config, command)
@@ -88,15 +89,12 @@ def _score_and_print(config: EvaluatorConfig, command: str, compare: str | None,
         if first is not None and second is not None:
             print(start_tokens_table(first, second, tokens))
     if items is not None:
-        _check_sensitivity(lm, config, first, file, items)
+        _check_sensitivity(lm, config, checked, first, file, items)
 
 
-def _check_sensitivity(lm: Any, config: EvaluatorConfig, scored: Results | None, file: Path | None, items: int) -> None:
-    tasks = checkable(leaves(select(_names(config), config.metadata, config.include_path)))
-    if not tasks:
-        raise ValueError(
-            "--check-sensitivity: none of the tasks compares sentences or options; it takes crows_pairs* and stereoset*"
-        )
+def _check_sensitivity(
+    lm: Any, config: EvaluatorConfig, tasks: Sequence[str], scored: Results | None, file: Path | None, items: int
+) -> None:
     as_scored = str(lm.model.dtype).removeprefix("torch.")
 
     def rescore(lm: Any, tasks: Sequence[str], metadata: Mapping[str, Any], items: int | None) -> Results | None:
@@ -110,7 +108,12 @@ def _check_sensitivity(lm: Any, config: EvaluatorConfig, scored: Results | None,
     if file is not None:
         add_sensitivity(file, found)
     if scored is not None:
-        print(sensitivity_table(found, f"as scored ({as_scored})"))
+        print(
+            sensitivity_table(found, f"as scored ({as_scored})")
+            if found
+            else "--check-sensitivity: nothing here could have been chosen otherwise: float32, no question, and no "
+            "sentence that starts after BOS or EOS"
+        )
 
 
 def _config(args: argparse.Namespace) -> EvaluatorConfig:

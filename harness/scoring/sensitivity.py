@@ -37,12 +37,21 @@ class Variant(NamedTuple):
 
 
 def checkable(tasks: Sequence[str]) -> list[str]:
-    """The tasks whose sensitivity is checked: pairs and options. Texts and running text are passed over."""
-    return [
+    """The tasks whose sensitivity is checked: pairs and options. Texts and running text are passed over.
+
+    Raises:
+        ValueError: none of the tasks is such a one.
+    """
+    found = [
         task
         for task in tasks
         if task in BENCHMARKS and BENCHMARKS[task].data != "wikitext2" and not BENCHMARKS[task].generation
     ]
+    if not found:
+        raise ValueError(
+            "--check-sensitivity: none of the tasks compares sentences or options; it takes crows_pairs* and stereoset*"
+        )
+    return found
 
 
 def check(
