@@ -87,10 +87,10 @@ def check_stereoscope(arguments: list[str]) -> None:
 
 
 def check_eval(arguments: list[str]) -> None:
-    from harness.scoring.eval_command import _parser
+    from harness.scoring.eval_flags import parser
     from harness.scoring.task_files import select
 
-    parsed = _parser().parse_args(["run", *arguments])
+    parsed = parser().parse_args(["run", *arguments])
     if parsed.tasks:
         names = parsed.tasks if isinstance(parsed.tasks, list) else [parsed.tasks]
         select([name for given in names for name in given.split(",")], {})
