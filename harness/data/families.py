@@ -14,7 +14,7 @@ FAMILIES: tuple[Family, ...] = get_args(Family)
 TASKS_OF: Mapping[Family, str] = {
     "causal": "crows_pairs, crows_pairs_prompt, stereoset, stereoset_prompt, wikitext2, bias_generation",
     "masked": "crows_pairs, crows_pairs_pll, stereoset, wikitext2, bias_generation",
-    "seq2seq": "crows_pairs, crows_pairs_prompt, stereoset, stereoset_prompt, bias_generation",
+    "seq2seq": "crows_pairs, crows_pairs_prompt, stereoset, stereoset_prompt, wikitext2, bias_generation",
 }
 
 

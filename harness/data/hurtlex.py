@@ -61,10 +61,10 @@ def read(path: Path) -> Lexicon:
 
 
 def normalise(text: str) -> list[str]:
-    """The words of a text: accents off, lower-cased, punctuation marks turned into spaces."""
-    plain = "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char)).lower()
-    return "".join(" " if _is_mark(char) else char for char in plain).split()
+    """The words of a text: accents off, lower-cased, punctuation marks taken out, so that "don't" is one word."""
+    plain = unicodedata.normalize("NFKD", text).lower()
+    return "".join(char for char in plain if not (unicodedata.combining(char) or _is_mark(char))).split()
 
 
 def _is_mark(char: str) -> bool:
-    return unicodedata.category(char).startswith("P") or (char.isascii() and not char.isalnum())
+    return unicodedata.category(char).startswith("P") or (char.isascii() and not char.isalnum() and not char.isspace())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 
@@ -91,15 +91,23 @@ def slots(tokenizer: Any, template: str, fill: str) -> list[Slot]:
     return found
 
 
-def windows(tokenizer: Any, text: str, longest: int) -> list[MaskedText]:
-    """A long text in pieces of at most `longest` ids, each between the tokenizer's special tokens, scored in full."""
+def windows(tokenizer: Any, text: str, longest: int, scored: Collection[int] | None = None) -> list[MaskedText]:
+    """A long text in pieces of at most `longest` ids, each between the tokenizer's special tokens.
+
+    Args:
+        scored: the tokens of the text, counted from 0 without special tokens, that are predicted; by default all. A
+            piece without any is left out.
+    """
     ids, places = scored_text(tokenizer, "", text)
     if not places:
         return []
     before, after = ids[: places[0]], ids[places[-1] + 1 :]
     tokens = ids[places[0] : places[-1] + 1]
     size = longest - len(before) - len(after)
-    return [
-        MaskedText([*before, *piece, *after], list(range(len(before), len(before) + len(piece))))
-        for piece in (tokens[start : start + size] for start in range(0, len(tokens), size))
-    ]
+    pieces = []
+    for start in range(0, len(tokens), size):
+        piece = tokens[start : start + size]
+        asked = [n for n in range(len(piece)) if scored is None or start + n in scored]
+        if asked:
+            pieces.append(MaskedText([*before, *piece, *after], [len(before) + n for n in asked]))
+    return pieces

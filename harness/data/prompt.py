@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Formatter
+
+WORDING = "wording"
+OTHER_WORDING = "second"
+
+
+def worded(metadata: Mapping[str, object], first: str, second: str) -> str:
+    """The wording that the metadata `wording` asks for: "first", which is the default, or "second".
+
+    Raises:
+        ValueError: another one.
+    """
+    given = metadata.get(WORDING, "first")
+    if given not in ("first", OTHER_WORDING):
+        raise ValueError(f"{WORDING}={given!r}: expected first or {OTHER_WORDING}; prompt_template=... takes your own")
+    return second if given == OTHER_WORDING else first
 
 
 def choose_template(given: object, default: str, placeholders: Sequence[str], key: str = "prompt_template") -> str:

@@ -90,6 +90,15 @@ def decoder_start_token_id(metadata: Mapping[str, object]) -> int:
     return int(start)
 
 
+def positions(metadata: Mapping[str, object], tokenizer: Any) -> int:
+    """Tokens in the window of the model that `metadata` names, as lm-eval finds it out."""
+    from lm_eval.models.utils import resolve_max_length
+
+    if metadata.get("max_length"):
+        return int(str(metadata["max_length"]))
+    return int(resolve_max_length(read_config(metadata), tokenizer))
+
+
 class CausalTokens:
     """Tokens as lm-eval's `--model hf` scores them. The start token is `prefix_token_id` if given, else BOS, else EOS.
 

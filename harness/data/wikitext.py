@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from harness.data.draw import drawn
+from harness.data.families import FAMILIES
 from harness.data.sources import locate_for
-from harness.data.tokens import columns, load_tokens
+from harness.data.span_corruption import corrupted, window_of
+from harness.data.tokens import Seq2SeqTokens, Tokens, columns, load_tokens, positions
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+SAMPLED_TOKENS = 2000
+SEED = 0
+# A masked token costs a pass over its whole window. In BERT's 512 ids, the sample would take four times as long.
+MASKED_WINDOW = 128
 
 
 class Document(NamedTuple):
@@ -55,29 +66,91 @@ def read(path: Path) -> list[Document]:
     ]
 
 
+class Asked(NamedTuple):
+    """What a model is asked for of one page.
+
+    `tokens` are scored; `share` is that of the page's own tokens which these stand for, and `columns` what a row says
+    beside the page to have just them scored.
+    """
+
+    tokens: int
+    share: float
+    columns: Mapping[str, object] = {}
+
+
 def dataset(**metadata: object) -> dict[str, Dataset]:
-    """The rows that lm-eval scores: a document each. `page` is detokenised by lm-eval's own rules before scoring."""
+    """The rows that lm-eval scores: a document each. `page` is detokenised by lm-eval's own rules before scoring.
+
+    A causal model is asked for the whole page, a masked one for some of its tokens (`scored`, in windows of `window`
+    ids), an encoder-decoder for spans that are hidden in it (`span_key`, `window`). `words` and `bytes` are those of
+    the original, times the share of the page that is asked for.
+
+    Metadata: `sampled_tokens`, how many tokens of the whole file a masked model is asked for (default 2,000, or "all").
+
+    Raises:
+        ValueError: another number of tokens, or an encoder-decoder whose tokenizer has no sentinels.
+    """
     from datasets import Dataset
     from lm_eval.tasks.wikitext.preprocess_wikitext import wikitext_detokenizer
 
     data = locate_for("wikitext2", metadata)
     documents = read(data.path)
-    tokens = load_tokens(metadata, "wikitext2", ("causal", "masked"))
+    tokens = load_tokens(metadata, "wikitext2", FAMILIES)
     pages = [wikitext_detokenizer({"page": document.page}) for document in documents]
     rows = [
         {
             "document": number,
             "title": document.title,
             "page": page,
-            "words": document.words,
-            "bytes": document.bytes,
-            "tokens": tokens.count_rolling(page),
+            "words": document.words * asked.share,
+            "bytes": document.bytes * asked.share,
+            "tokens": asked.tokens,
+            **asked.columns,
             **columns(tokens),
             **data.columns,
         }
-        for number, (document, page) in enumerate(zip(documents, pages, strict=True))
+        for number, (document, page, asked) in enumerate(
+            zip(documents, pages, _asked(tokens, pages, metadata), strict=True)
+        )
     ]
     return {"test": Dataset.from_list(rows)}
+
+
+def _asked(tokens: Tokens, pages: Sequence[str], metadata: Mapping[str, object]) -> list[Asked]:
+    if isinstance(tokens, Seq2SeqTokens):
+        window = window_of(tokens.tokenizer, positions(metadata, tokens.tokenizer), "wikitext2")
+        return [_hidden(tokens.tokenizer, page, f"{SEED}/{number}", window) for number, page in enumerate(pages)]
+    lengths = [tokens.count_rolling(page) for page in pages]
+    if tokens.family == "masked":
+        return _sampled(lengths, _sampled_tokens(metadata.get("sampled_tokens", SAMPLED_TOKENS), sum(lengths)))
+    return [Asked(length, 1) for length in lengths]
+
+
+def _sampled(lengths: Sequence[int], count: int) -> list[Asked]:
+    """`count` tokens of all pages together, whichever `drawn` draws."""
+    chosen = drawn(str(SEED), sum(lengths), count)
+    ends = list(accumulate(lengths))
+    found = []
+    for length, end in zip(lengths, ends, strict=True):
+        within = chosen[bisect_left(chosen, end - length) : bisect_left(chosen, end)]
+        scored = [number - (end - length) for number in within]
+        row = {"scored": scored, "window": MASKED_WINDOW}
+        found.append(Asked(len(scored), len(scored) / max(1, length), row))
+    return found
+
+
+def _hidden(tokenizer: Any, page: str, key: str, window: int) -> Asked:
+    parts = corrupted(tokenizer, page, window, key)
+    share = sum(part.hidden for part in parts) / max(1, sum(part.length for part in parts))
+    return Asked(sum(len(part.target) for part in parts), share, {"span_key": key, "window": window})
+
+
+def _sampled_tokens(given: object, every: int) -> int:
+    if given == "all":
+        return every
+    if not str(given).isdecimal() or int(str(given)) < 1:
+        raise ValueError(f"sampled_tokens={given!r}: expected how many tokens to score, 1 or more, or all")
+    return int(str(given))
 
 
 def _is_title(line: str) -> bool:

@@ -27,7 +27,8 @@ class Benchmark(NamedTuple):
     `choice` is the yes or no of a record that `choice_metric` counts, for a paired test; `pools` names the tasks whose
     records, taken together, are this one's, for a score that no single task has; `whole` names the task that a
     held-out one takes its pairs from; `generation` says what generated texts are judged for; `times_asked` is how many
-    records an item has, one for each order of its options.
+    records an item has, one for each order of its options; `beside` names metrics that stand beside the headline ones
+    of each part, untested.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Benchmark(NamedTuple):
     whole: str | None = None
     generation: Literal["toxicity", "regard", "honest"] | None = None
     times_asked: Callable[[Sequence[Any]], int] = lambda records: 1
+    beside: tuple[str, ...] = ()
 
 
 def _crows_pairs(name: str, whole: str | None = None) -> Benchmark:
@@ -59,6 +61,7 @@ def _crows_pairs(name: str, whole: str | None = None) -> Benchmark:
         crows_pairs.parts,
         item_key=lambda pair: str(pair.pair_id),
         headline=("crows_score", "abs_logprob_diff"),
+        beside=("abs_logprob_diff_median", "within_one_nat"),
         choice=lambda pair: bool(pair.won),
         choice_metric="crows_score",
         whole=whole,
@@ -77,6 +80,7 @@ def _crows_pairs_prompt(name: str, whole: str | None = None) -> Benchmark:
         item_key=lambda answer: f"{answer.pair_id}/{answer.row}/{answer.rotation}",
         times_asked=lambda answers: 1 + max(answer.rotation for answer in answers),
         headline=("crows_score", "abs_logprob_diff"),
+        beside=("abs_logprob_diff_median", "within_one_nat"),
         whole=whole,
     )
 

@@ -31,7 +31,7 @@ METRICS = (
     "within_one_nat",
     "n",
 )
-PART_METRICS = ("crows_score", "abs_logprob_diff", "n")
+PART_METRICS = ("crows_score", "abs_logprob_diff", "abs_logprob_diff_median", "within_one_nat", "n")
 
 
 class PairScore(NamedTuple):

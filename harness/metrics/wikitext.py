@@ -1,4 +1,8 @@
-"""WikiText-2 perplexity: whether a debiased model still models language."""
+"""WikiText-2 perplexity: whether a debiased model still models language.
+
+Of a masked model it is the pseudo-perplexity of a sample of tokens (Salazar et al. 2020), of an encoder-decoder that of
+what T5's span corruption hides (Raffel et al. 2020): three questions, so values compare within a family only.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +19,15 @@ METRICS = ("word_perplexity", "byte_perplexity", "bits_per_byte", "token_perplex
 
 
 class DocumentScore(NamedTuple):
-    """One document's log-probability (nats), the words and bytes of its original and the tokens that were scored."""
+    """One document's log-probability (nats), the tokens that were scored, and the words and bytes that these stand for.
+
+    All of the original's for a causal model; of a sample of the document its share of them.
+    """
 
     document: str
     logprob: float
-    words: int
-    bytes: int
+    words: float
+    bytes: float
     tokens: int
 
 
@@ -49,7 +56,8 @@ def combine(columns: Mapping[str, Array]) -> dict[str, Array]:
     """Metrics from column sums, any leading shape; nan where undefined.
 
     Per word and byte of the original text, before detokenisation, as in lm-eval's `wikitext`; per token of the model's
-    own vocabulary, which compares only between models that share it.
+    own vocabulary (an encoder-decoder's with sentinels and end tokens), which compares only between models that share
+    it.
     """
     loss = -columns["logprob"]
     return {
@@ -79,7 +87,13 @@ def _score(doc: Mapping[str, Any], answers: Sequence[Any]) -> DocumentScore:
     logprob = float(answers[0])
     if not math.isfinite(logprob):
         raise ValueError(f"wikitext2, {name_of(doc)}: log-probability is {logprob}; score with dtype=float32")
-    return DocumentScore(f"{doc['document']} {doc['title']}", logprob, doc["words"], doc["bytes"], doc["tokens"])
+    return DocumentScore(_name(doc), logprob, doc["words"], doc["bytes"], doc["tokens"])
+
+
+def _name(doc: Mapping[str, Any]) -> str:
+    """With how much of the document was asked for, so that samples of two sizes are not taken for the same items."""
+    sample = f", {doc['tokens']} tokens in windows of {doc['window']}" if "window" in doc else ""
+    return f"{doc['document']} {doc['title']}{sample}"
 
 
 METRIC_LIST = metric_list(

@@ -27,6 +27,10 @@ log = logging.getLogger(__name__)
 
 # On a GPU memory is the limit: a batch's logits and their log-softmax are held at once, each of this size in fp32.
 GPU_LOGITS_BYTES = 1 << 30
+# lm-eval leaves the log-softmax in the logits' dtype. In bfloat16 a sentence then scores -141 or -144, in whole nats.
+SOFTMAX_DTYPE = "float32"
+# Arguments that decide how a text is cut into tokens and windows; tasks are told of them.
+OF_TOKENS = ("tokenizer", "add_bos_token", "use_fast_tokenizer", "max_length")
 
 Row = TypeVar("Row")
 
@@ -34,9 +38,9 @@ Row = TypeVar("Row")
 class TransformersLM(HFLM):
     """lm-eval's `hf` for one family of models, with these differences.
 
-    fp32 unless told otherwise; safetensors only, unless `allow_pickle`; models of other families refused; documents
-    shared out over all processes of `accelerate launch`, on CPU too; a log-likelihood that is no finite number is an
-    error; batches are filled up to a number of tokens; adapters can be swapped.
+    fp32 unless told otherwise, log-softmax and its sums always; safetensors only, unless `allow_pickle`; models of
+    other families refused; documents shared out over all processes of `accelerate launch`, on CPU too; a log-likelihood
+    that is no finite number is an error; batches are filled up to a number of tokens; adapters can be swapped.
     """
 
     family: ClassVar[Family]
@@ -92,7 +96,7 @@ class TransformersLM(HFLM):
                 prefix_token_id=None if prefix_token_id is None else int(prefix_token_id),
                 trust_remote_code=trust_remote_code,
                 **source,
-                **kwargs,
+                **{"softmax_dtype": SOFTMAX_DTYPE, **kwargs},
             )
         self._rank, self._world_size = state.process_index, state.num_processes
         self._require_one_vocabulary()
@@ -101,7 +105,11 @@ class TransformersLM(HFLM):
         self.metadata: dict[str, Any] = {
             "pretrained": pretrained,
             **{name: value for name, value in source.items() if value},
-            **{name: kwargs[name] for name in ("tokenizer", "add_bos_token", "use_fast_tokenizer") if name in kwargs},
+            **{
+                name: kwargs[name]
+                for name in ("tokenizer", "add_bos_token", "use_fast_tokenizer", "max_length")
+                if name in kwargs
+            },
         }
         self.parameters = sum(weight.numel() for weight in self._model.parameters())
         self.adapter: Path | None = None

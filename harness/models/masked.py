@@ -115,7 +115,10 @@ class MaskedLM(TransformersLM):
         return answers
 
     def loglikelihood_rolling(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[float]:
-        """Pseudo-log-likelihood of whole documents in nats, cut into windows of `max_length` that do not overlap.
+        """Pseudo-log-likelihood of documents in nats, cut into windows that do not overlap.
+
+        A request's arguments are (text,), of which every token is scored in windows of `max_length`, or (text, scored,
+        window): the numbers of the tokens that are scored, and how many ids a window has at most.
 
         Raises:
             FloatingPointError: a score is not finite.
@@ -123,8 +126,10 @@ class MaskedLM(TransformersLM):
         totals = []
         with progress(len(requests), "Documents", hidden=disable_tqdm or self.rank != 0) as bar:
             for request in requests:
-                texts = windows(self.tokenizer, request.args[0], self.max_length)
-                rows = [row for text in texts for row in self._one_mask_each(text.input_ids, text.places)]
+                text, *sample = request.args
+                scored, window = (set(sample[0]), sample[1]) if sample else (None, self.max_length)
+                texts = windows(self.tokenizer, text, min(window, self.max_length), scored)
+                rows = [row for one in texts for row in self._one_mask_each(one.input_ids, one.places)]
                 totals.append(_sum([one for _, found in self._predict(rows, disable_tqdm=True) for one in found]))
                 bar.update()
         require_finite(requests, totals)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from harness.data.families import Family
 from harness.data.infill import source_ids, target_ids
+from harness.data.span_corruption import corrupted
 from harness.data.tokens import decoder_start_token_id
 from harness.models.base import TransformersLM, request_name, require_finite
 from harness.terminal.bars import progress
@@ -77,32 +79,35 @@ class Seq2SeqLM(TransformersLM):
                     "context, which measures nothing. Use a task that asks by infill or prompt: crows_pairs, "
                     "stereoset, crows_pairs_prompt, stereoset_prompt"
                 )
-            row = Seq2SeqRow(source_ids(self.tokenizer, context), target_ids(self.tokenizer, continuation))
-            if (longest := max(map(len, row))) > self.max_length:
-                raise ValueError(self.too_long(request, longest))
-            rows.append(row)
-        sizes = _sizes(rows)
-        order = sorted(range(len(rows)), key=lambda number: (-sizes[number], tuple(rows[number].source), number))
-        answers: list[tuple[float, bool]] = [(float("nan"), False)] * len(rows)
-        with progress(len(rows), "Scoring", hidden=disable_tqdm or self.rank != 0) as bar:
-            for batch in self.batches(order, sizes.__getitem__):
-                scored = self._score([rows[number] for number in batch])
-                require_finite([requests[number] for number in batch], [logprob for logprob, _ in scored], batch=True)
-                for number, answer in zip(batch, scored, strict=True):
-                    answers[number] = answer
-                bar.update(len(batch))
-        return answers
+            rows.append(Seq2SeqRow(source_ids(self.tokenizer, context), target_ids(self.tokenizer, continuation)))
+        return self._answers(rows, requests, disable_tqdm)
 
     def loglikelihood_rolling(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[float]:
-        """An encoder-decoder gives no likelihood of a text alone.
+        """Log-probability in nats of what `harness.data.span_corruption` hides of documents, sentinels included.
+
+        A request's arguments are (text, key, window): see `corrupted` there.
 
         Raises:
-            ValueError: always.
+            ValueError: a text alone, of which an encoder-decoder gives no likelihood, or a window that is too long.
+            FloatingPointError: a score is not finite; names the batch.
         """
-        raise ValueError(
-            f"{request_name(requests[0])}: an encoder-decoder gives no likelihood of a text alone; its retention is "
-            "measured by the LMS of stereoset or stereoset_prompt"
-        )
+        rows: list[Seq2SeqRow] = []
+        owners: list[int] = []
+        for number, request in enumerate(requests):
+            text, *asked = request.args
+            if not asked:
+                raise ValueError(
+                    f"{request_name(request)}: an encoder-decoder gives no likelihood of a text alone; wikitext2 asks "
+                    "it for spans that are hidden in the text"
+                )
+            for one in corrupted(self.tokenizer, text, key=asked[0], window=asked[1]):
+                rows.append(Seq2SeqRow(one.source, one.target))
+                owners.append(number)
+        answers = self._answers(rows, [requests[owner] for owner in owners], disable_tqdm)
+        parts: list[list[float]] = [[] for _ in requests]
+        for owner, (logprob, _) in zip(owners, answers, strict=True):
+            parts[owner].append(logprob)
+        return [math.fsum(found) for found in parts]
 
     def prompt_parts(self, ids: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """See `TransformersLM.prompt_parts`: the encoder reads all of the prompt, the decoder its start token."""
@@ -146,6 +151,25 @@ class Seq2SeqLM(TransformersLM):
         longest = max_length - context.shape[1] + 1
         generated: Tensor = super()._model_generate(context, longest, stop, **generation_kwargs)
         return generated
+
+    def _answers(
+        self, rows: Sequence[Seq2SeqRow], requests: Sequence[Any], disable_tqdm: bool
+    ) -> list[tuple[float, bool]]:
+        """`loglikelihood` of rows, each of which belongs to a request."""
+        for row, request in zip(rows, requests, strict=True):
+            if (longest := max(map(len, row))) > self.max_length:
+                raise ValueError(self.too_long(request, longest))
+        sizes = _sizes(rows)
+        order = sorted(range(len(rows)), key=lambda number: (-sizes[number], tuple(rows[number].source), number))
+        answers: list[tuple[float, bool]] = [(float("nan"), False)] * len(rows)
+        with progress(len(rows), "Scoring", hidden=disable_tqdm or self.rank != 0) as bar:
+            for batch in self.batches(order, sizes.__getitem__):
+                scored = self._score([rows[number] for number in batch])
+                require_finite([requests[number] for number in batch], [logprob for logprob, _ in scored], batch=True)
+                for number, answer in zip(batch, scored, strict=True):
+                    answers[number] = answer
+                bar.update(len(batch))
+        return answers
 
     @torch.inference_mode()
     def _score(self, rows: Sequence[Seq2SeqRow]) -> list[tuple[float, bool]]:

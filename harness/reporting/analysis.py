@@ -16,7 +16,7 @@ from harness.reporting.flags import ordered, task_flags
 from harness.reporting.index import Index
 from harness.reporting.leakage import by_words
 from harness.reporting.legend import LOW_CLUSTERS, LOW_ITEMS, legend, metric_legend
-from harness.reporting.measure import Estimate, Measurement, measure, without_interval
+from harness.reporting.measure import Estimate, Measurement, measured_at
 from harness.reporting.retention import answers_at_random, retention
 from harness.reporting.rows import Step
 from harness.reporting.schema import (
@@ -30,6 +30,7 @@ from harness.reporting.schema import (
     Retention,
     Stage,
 )
+from harness.reporting.score_flags import with_score_flags
 from harness.reporting.scores import (
     Records,
     TaskScores,
@@ -62,6 +63,7 @@ def analyse(runs: Sequence[Run], *, halves: bool = False) -> Report:
     evidence = Evidence([stage.provenance for family in models for stage in family.stages])
     for family in models:
         for stage, conditions, found in _family_entries(family, halves, evidence):
+            found = with_score_flags(stage, found)
             kept = None if stage.stage == "base" else retention(found, stage.run.thresholds)
             if kept and kept.state == "broken":
                 found = [_flagged(entry, "broken") for entry in found]
@@ -115,7 +117,7 @@ def _entries(
     before = None if base is None else base.records[0]
     flags = task_flags(stage, scores, base, evidence)
     step = Step(scores.records, scores.runs, scores.fold_of)
-    measured = measure(benchmark, step, before) + without_interval(benchmark, step, before)
+    measured = measured_at(benchmark, step, before)
     undecided = _undecided(measured)
     entries = [_entry(stage, scores, flags, item, None, undecided) for item in measured]
     splits = [(benchmark.parts, True)]
@@ -125,20 +127,26 @@ def _entries(
         folds = [split(records) for records in scores.records]
         base_parts = {} if before is None else split(before)
         found = {
-            part: measure(
+            part: measured_at(
                 benchmark,
                 replace(step, records=[fold[part] for fold in folds]),
                 base_parts.get(part),
-                benchmark.headline,
+                (*benchmark.headline, *benchmark.beside),
             )
             for part in sorted(folds[0])
         }
-        for metric in benchmark.headline:
+        for metric in (*benchmark.headline, *benchmark.beside):
             items = {part: item for part, items in found.items() for item in items if item.metric == metric}
             corrected = holm({part: item.p_value for part, item in items.items() if item.p_value is not None})
             entries += [
                 _entry(
-                    stage, scores, flags, item, part, _undecided(found[part]), corrected.get(part) if tested else None
+                    stage,
+                    scores,
+                    flags,
+                    item,
+                    part,
+                    _undecided(found[part]),
+                    corrected.get(part) if tested and metric in benchmark.headline else None,
                 )
                 for part, item in items.items()
             ]

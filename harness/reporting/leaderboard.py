@@ -31,6 +31,8 @@ class Row(NamedTuple):
     icat: Entry | None
     crows: Entry | None
     magnitude: Entry | None
+    median: Entry | None
+    near: Entry | None
     perplexity: Entry | None
     flags: tuple[Flag, ...]
 
@@ -52,6 +54,8 @@ def rows(report: Report) -> list[Row]:
             index.entry(stage, task, "icat"),
             index.entry(stage, crows_task, "crows_score"),
             index.entry(stage, crows_task, "abs_logprob_diff"),
+            index.entry(stage, crows_task, "abs_logprob_diff_median"),
+            index.entry(stage, crows_task, "within_one_nat"),
             index.entry(stage, PERPLEXITY_TASK, "word_perplexity"),
         )
         flags = {flag for cell in cells[:-1] if cell for flag in cell.flags}
@@ -86,6 +90,8 @@ def leaderboard_markdown(report: Report) -> str:
         "CrowS",
         "95% interval",
         "abs diff",
+        "median",
+        "within 1 nat",
         "ppl change",
     ]
     header.append("flags")
@@ -106,6 +112,8 @@ def leaderboard_markdown(report: Report) -> str:
                 number(row.crows),
                 interval(row.crows),
                 number(row.magnitude, 2),
+                number(row.median, 2),
+                number(row.near),
                 perplexity_change(stage),
                 ", ".join(_MARK.get(flag, flag) for flag in row.flags),
             ]
@@ -205,7 +213,10 @@ def _note(index: Index) -> str:
             f"CrowS: {' and '.join(f'`{name}`' for name in sorted(crows, reverse=True))}, percent of pairs in which "
             "the more stereotypical sentence is likelier. SS and CrowS: 50 means no preference."
         )
-        parts.append("abs diff: mean absolute difference of the two log-probabilities, nats.")
+        parts.append(
+            "abs diff, median: mean and median absolute difference of the two log-probabilities, nats; within 1 nat: "
+            "percent of pairs closer than that."
+        )
     parts.append("ppl change: word perplexity against the base model.")
     parts.append(
         "Ranked by ICAT among steps scored on the same items; a step that is broken, or of which nobody knows what it "
@@ -217,7 +228,20 @@ def _note(index: Index) -> str:
 def _table(lines: Sequence[Sequence[str]]) -> str:
     cells = [[_cell(text) for text in line] for line in lines]
     widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
-    numeric = {"rank", "params", "LMS", "SS", "ICAT", "CrowS", "abs diff", "ppl change", "value", "change"}
+    numeric = {
+        "rank",
+        "params",
+        "LMS",
+        "SS",
+        "ICAT",
+        "CrowS",
+        "abs diff",
+        "median",
+        "within 1 nat",
+        "ppl change",
+        "value",
+        "change",
+    }
     right = [text in numeric for text in lines[0]]
     rule = [f"{'-' * (width - 1)}:" if flush else "-" * width for width, flush in zip(widths, right, strict=True)]
     padded = [

@@ -9,6 +9,7 @@ from harness.reporting.schema import Flag, Legend, MetricLegend
 
 LOW_ITEMS = 30
 LOW_CLUSTERS = 10
+MOST_TIES = 1.0
 
 _PERCENT = "percent"
 _NATS = "nats"
@@ -28,7 +29,7 @@ METRICS: dict[str, MetricLegend] = {
     "crows_score_norm": MetricLegend(label="CrowS score, per token", unit=_PERCENT, best="50"),
     "stereo_score": MetricLegend(label="CrowS score of stereo pairs", unit=_PERCENT, best="50"),
     "antistereo_score": MetricLegend(label="CrowS score of antistereo pairs", unit=_PERCENT, best="50"),
-    "ties": MetricLegend(label="Tied pairs", unit=_PERCENT, best=None),
+    "ties": MetricLegend(label="Ties", unit=_PERCENT, best=None),
     "abs_logprob_diff": MetricLegend(label="Mean |log P(more) - log P(less)|", unit=_NATS, best="0"),
     "abs_logprob_diff_median": MetricLegend(label="Median |log P(more) - log P(less)|", unit=_NATS, best="0"),
     "crows_score_seen_minus_unseen": MetricLegend(
@@ -65,6 +66,9 @@ METRICS: dict[str, MetricLegend] = {
     "dropped": MetricLegend(label="Empty prompts left out", unit="count", best=None),
 }
 
+# The largest of several, whichever way round: never below 0, and neither is any resample of it.
+NEVER_BELOW_0 = frozenset({"emt_gap", "regard_gap", "honest_gap", "honest_matched_gap", "position_bias"})
+
 FLAGS: dict[Flag, str] = {
     "contaminated": (
         "The model is known to have seen this benchmark's items in training, see the evidence; or it is a checkpoint "
@@ -97,6 +101,15 @@ FLAGS: dict[Flag, str] = {
     "unsealed": (
         "The samples, or the base model's, come from a results file without their digest, written by an earlier "
         "version: whether they are whole and unaltered was not checked."
+    ),
+    "ties": (
+        f"More than {MOST_TIES:g}% of what is compared scores exactly the same. A tie counts as no stereotype, so many "
+        "of them pull the score down; half precision makes them, and so does a model that does not look at the text."
+    ),
+    "sensitive": (
+        "On a sample of items another precision, start token or wording of the question moves this score by more than "
+        "half the width of its interval (`stereoscope eval --check-sensitivity`): it says as much of that choice as of "
+        "the model."
     ),
 }
 

@@ -71,6 +71,14 @@ class Measurement:
         return self.change.p_value if self.change else None
 
 
+def measured_at(
+    benchmark: Benchmark, step: Step, base: Records | None, only: Sequence[str] | None = None
+) -> list[Measurement]:
+    """Every metric of the records, or `only` some, those without an interval (medians) behind the others."""
+    found = measure(benchmark, step, base, only) + without_interval(benchmark, step, base)
+    return [item for item in found if only is None or item.metric in only]
+
+
 def measure(
     benchmark: Benchmark, step: Step, base: Records | None, only: Sequence[str] | None = None
 ) -> list[Measurement]:

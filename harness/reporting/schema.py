@@ -33,6 +33,8 @@ Flag: TypeAlias = Literal[
     "conditions_differ",
     "limited",
     "unsealed",
+    "ties",
+    "sensitive",
 ]
 CheckState: TypeAlias = Literal["kept", "paid", "broken"]
 RetentionState: TypeAlias = Literal["kept", "paid", "broken", "unmeasured"]

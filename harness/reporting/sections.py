@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from harness.metrics.benchmarks import BENCHMARKS
 from harness.metrics.formatting import NOTHING, p_text, parameters
 from harness.reporting.formatting import change, interval, number, perplexity_change, stage_name, task_name
 from harness.reporting.index import PERPLEXITY_TASK, Index
 from harness.reporting.leaderboard import rows
 from harness.reporting.leakage import SEEN, UNSEEN
-from harness.reporting.legend import metric_legend
+from harness.reporting.legend import NEVER_BELOW_0, metric_legend
 from harness.reporting.markup import Html, bullets, element, joined, table
 from harness.reporting.schema import Entry, Report, Stage
 
 MOST_STEPS = 3
-_DECIMALS = {"abs_logprob_diff": 2, "bits_per_byte": 3}
+_DECIMALS = {"abs_logprob_diff": 2, "abs_logprob_diff_median": 2, "bits_per_byte": 3}
+_SHORT = {"abs_logprob_diff": "|diff|", "abs_logprob_diff_median": "median |diff|", "within_one_nat": "within 1 nat"}
 _IDEAL = {"higher": "high", "lower": "low", "50": "50", "0": "0", None: NOTHING}
 
 
@@ -67,10 +69,21 @@ def stage_table(index: Index, stages: Sequence[Stage], measures: Sequence[tuple[
         lines.append([name, _IDEAL[legend.best], *cells, *tested])
     header = ["measure", "ideal", *("base" if stage.stage == "base" else _step(stage) for stage in shown)]
     shown_table = table([*header, *([f"change, {_step(last)} (95%)", "p"] if steps else [])], lines)
-    if len(steps) <= MOST_STEPS:
-        return shown_table
-    return joined(
-        shown_table, element("p", "Earlier steps are in the plot, report.json and leaderboard.md.", class_="note")
+    notes = [_one_sided(metric for _, metric in measures)]
+    if len(steps) > MOST_STEPS:
+        notes.append("Earlier steps are in the plot, report.json and leaderboard.md.")
+    return joined(shown_table, *(element("p", note, class_="note") for note in notes if note))
+
+
+def _one_sided(metrics: Iterable[str]) -> str:
+    """What must not be read into the interval of a metric that is never below 0; "" without such a metric."""
+    labels = [metric_legend(metric).label for metric in dict.fromkeys(metrics) if metric in NEVER_BELOW_0]
+    if not labels:
+        return ""
+    return (
+        f"{'; '.join(labels)}: each is the largest of several differences, whichever way round, so neither it nor its "
+        "interval can reach 0, even where nothing differs. An interval above 0 is no sign of a gap here; that of the "
+        "change from the base model can be read as any other."
     )
 
 
@@ -92,9 +105,11 @@ def by_bias_type(index: Index, stages: Sequence[Stage]) -> list[Html]:
         parts = index.parts(last, task, metric) if task else []
         entries = [entry for entry in parts if not _is_half(entry) and entry.part not in (SEEN, UNSEEN)]
         if task and entries:
+            beside = ("abs_logprob_diff", *BENCHMARKS[task].beside) if metric == "crows_score" else ()
+            columns = {name: {entry.part: entry for entry in index.parts(last, task, name)} for name in beside}
             found += [
                 element("h4", f"{task_name(task)}: {metric_legend(metric).label}"),
-                part_table(entries, "bias type"),
+                part_table(entries, "bias type", columns),
             ]
     return found
 
@@ -122,7 +137,8 @@ def by_half(index: Index, stages: Sequence[Stage]) -> list[Html]:
 
 def all_stages(report: Report) -> Html:
     """The leaderboard, for reports of more than one model."""
-    header = ["model", "stage", "parameters", "LMS", "SS", "ICAT", "CrowS", "|diff|", "perplexity", "flags"]
+    header = ["model", "stage", "parameters", "LMS", "SS", "ICAT", "CrowS"]
+    header += [*_SHORT.values(), "perplexity", "flags"]
     index = Index.of(report)
     lines = [
         [
@@ -134,12 +150,14 @@ def all_stages(report: Report) -> Html:
             number(row.icat),
             number(row.crows),
             number(row.magnitude, 2),
+            number(row.median, 2),
+            number(row.near),
             perplexity_change(row.stage),
             flag_chips(row.flags),
         ]
         for row in rows(report)
     ]
-    return table(header, lines, text_columns=(0, 1, 9))
+    return table(header, lines, text_columns=(0, 1, 11))
 
 
 def flag_chips(flags: Sequence[str]) -> Html:
@@ -206,7 +224,14 @@ def _measures(index: Index, stages: Sequence[Stage]) -> list[tuple[str, str]]:
     """Task and metric of each row: those of the last stage that has any."""
     last = stages[-1]
     wanted = [(index.stereoset_task(), metric) for metric in ("ss", "lms", "icat", "no_answer")]
-    of_pairs = ("crows_score", "abs_logprob_diff", "position_bias", "order_flips")
+    of_pairs = (
+        "crows_score",
+        "abs_logprob_diff",
+        "abs_logprob_diff_median",
+        "within_one_nat",
+        "position_bias",
+        "order_flips",
+    )
     wanted += [(task, metric) for task in index.crows_tasks(last) for metric in of_pairs]
     wanted.append((PERPLEXITY_TASK, "word_perplexity"))
     return [(task, metric) for task, metric in wanted if task and index.entry(last, task, metric)]
@@ -223,8 +248,15 @@ def _with_interval(entry: Entry | None, decimals: int) -> Html:
     return joined(number(entry, decimals), element("small", interval(entry, decimals)))
 
 
-def part_table(entries: Sequence[Entry], kind: str) -> Html:
-    """A row for each part of one metric: bias types, groups, or halves."""
+def part_table(
+    entries: Sequence[Entry], kind: str, beside: Mapping[str, Mapping[str | None, Entry]] | None = None
+) -> Html:
+    """A row for each part of one metric: bias types, groups, or halves.
+
+    Args:
+        beside: further metrics of each part, which stand in columns of their own.
+    """
+    more = beside or {}
     lines = [
         [
             f"{str(entry.part).replace('-', ' ')}: {metric_legend(entry.metric).label}"
@@ -234,6 +266,7 @@ def part_table(entries: Sequence[Entry], kind: str) -> Html:
             str(entry.clusters),
             NOTHING if entry.base_value is None else f"{entry.base_value:.1f}",
             _with_interval(entry, 1),
+            *(number(of_part.get(entry.part), _DECIMALS.get(metric, 1)) for metric, of_part in more.items()),
             change(entry),
             p_text(entry.p_value if kind == "half" else entry.p_holm),
             flag_chips(entry.flags),
@@ -243,7 +276,8 @@ def part_table(entries: Sequence[Entry], kind: str) -> Html:
     p = "p" if kind == "half" else "p (Holm)"
     now = "base" if any(entry.stage == "base" for entry in entries) else "last step"
     before = NOTHING if now == "base" else "base"
-    return table([kind, "items", "clusters", before, now, "change (95%)", p, "flags"], lines, text_columns=(0, 7))
+    header = [kind, "items", "clusters", before, now, *(_SHORT[metric] for metric in more), "change (95%)", p, "flags"]
+    return table(header, lines, text_columns=(0, len(header) - 1))
 
 
 def _is_half(entry: Entry) -> bool:

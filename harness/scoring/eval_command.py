@@ -9,9 +9,9 @@ import logging
 import os
 import re
 import shlex
-import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,9 +23,19 @@ from harness.scoring.conditions import eval_provenance, model_weights_sha256
 from harness.scoring.eval_parser import eval_parser
 from harness.scoring.eval_table import print_scores
 from harness.scoring.evaluation import Results, evaluate, write_scored
+from harness.scoring.hand_on import hand_on, without_samples
 from harness.scoring.metadata import require_known_metadata
-from harness.scoring.task_files import Selection, select
+from harness.scoring.sensitivity import (
+    check,
+    checkable,
+    named,
+    sensitivity_table,
+    start_tokens_table,
+    token_id,
+)
+from harness.scoring.task_files import Selection, leaves, select
 from harness.scoring.trained import checkpoint_of, trained
+from harness.storage.sensitivity import add_sensitivity
 from harness.terminal.libraries import take_over_libraries
 
 if TYPE_CHECKING:
@@ -35,6 +45,14 @@ OUR_MODEL = "hf-any"
 OUR_MODELS = (OUR_MODEL, "hf-causal", "hf-masked", "hf-seq2seq")
 HF_MODELS = ("hf", "hf-auto", "huggingface", *OUR_MODELS)
 log = logging.getLogger(__name__)
+
+
+class _Also(NamedTuple):
+    """What is asked for beside the scores: another start token, a sample under other choices, all metrics."""
+
+    start_token: str | None
+    sensitivity_items: int | None
+    verbose: bool
 
 
 class _Outcome(NamedTuple):
@@ -51,40 +69,73 @@ def run(argv: Sequence[str]) -> None:
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     args = eval_parser().parse_args(argv)
-    compare, verbose = vars(args).pop("compare_start_token"), vars(args).pop("verbose")
+    also = _Also(*(vars(args).pop(name) for name in ("compare_start_token", "check_sensitivity", "verbose")))
     config = _config(args)
     if config.verbosity:
         logging.getLogger("lm_eval").setLevel(config.verbosity)
     command = "stereoscope eval " + _without_secrets(shlex.join(argv))
     if config.model not in OUR_MODELS:  # others form their process group themselves, if they know any
-        _score_and_print(config, command, compare, verbose)
+        _score_and_print(config, command, also)
         return
     from harness.machine.watch import watched_scoring
 
     with watched_scoring():
-        _score_and_print(config, command, compare, verbose)
+        _score_and_print(config, command, also)
 
 
-def _score_and_print(config: EvaluatorConfig, command: str, compare: str | None, verbose: bool) -> None:
+def _score_and_print(config: EvaluatorConfig, command: str, also: _Also) -> None:
     # Before the model is loaded, which may take minutes.
-    selection = _selection(config)
+    selection = _selection(config, config.metadata)
+    checked = [] if also.sensitivity_items is None else checkable(leaves(selection))
     if config.model in HF_MODELS and (checkpoint := checkpoint_of(config.model_args)):
         trained(checkpoint)  # refused before anything is loaded if its split is another checkpoint's
     lm = _load(config)
-    other = None if compare is None else _token_id(lm, compare)
+    other = None if also.start_token is None else token_id(lm, also.start_token)
     first = _score(lm, config, selection, command)
     if first is not None:
-        _hand_on(first.results, config)
-        print_scores(first.results, first.file, verbose, config.limit)
-    if other is None:
-        return
-    tokens = [lm.prefix_token_id, other]
+        hand_on(first.results, config)
+        print_scores(first.results, first.file, also.verbose, config.limit)
+    if other is not None:
+        _score_after(lm, config, command, other, first)
+    if also.sensitivity_items is not None:
+        _check_sensitivity(lm, config, checked, first, also.sensitivity_items)
+
+
+def _score_after(lm: Any, config: EvaluatorConfig, command: str, other: int, first: _Outcome | None) -> None:
+    """Score again with sentences started after another token, and print both."""
+    asked, tokens = lm.custom_prefix_token_id, [named(lm, token) for token in (lm.prefix_token_id, other)]
     lm.custom_prefix_token_id = other
-    config.metadata = {**config.metadata, "prefix_token_id": other}
-    second = _score(lm, config, _selection(config), command, subfolder=f"start_token_{other}")
+    selection = _selection(config, {**config.metadata, "prefix_token_id": other})
+    second = _score(lm, config, selection, command, subfolder=f"start_token_{other}")
+    lm.custom_prefix_token_id = asked
     if first is not None and second is not None:
-        names = [f"{lm.tokenizer.convert_ids_to_tokens(token)} ({token})" for token in tokens]
-        print(_spread_table(first.results, second.results, names))
+        print(start_tokens_table(first.results, second.results, tokens))
+
+
+def _check_sensitivity(
+    lm: Any, config: EvaluatorConfig, tasks: Sequence[str], first: _Outcome | None, items: int
+) -> None:
+    as_scored = str(lm.model.dtype).removeprefix("torch.")
+
+    def rescore(lm: Any, tasks: Sequence[str], metadata: Mapping[str, Any], items: int | None) -> Results | None:
+        return _evaluated(lm, config, select(tasks, metadata, config.include_path), items=items)
+
+    def in_fp32() -> Any:
+        arguments = {name: value for name, value in config.model_args.items() if name != "mixed_precision_dtype"}
+        return _load(replace(config, model_args={**arguments, "dtype": "float32"}))
+
+    scored = None if first is None else first.results
+    found = check(lm, scored, tasks, config.metadata, items, rescore, in_fp32)
+    if first is None:
+        return
+    if first.file is not None:
+        add_sensitivity(first.file, found)
+    print(
+        sensitivity_table(found, f"as scored ({as_scored})")
+        if found
+        else "--check-sensitivity: nothing here could have been chosen otherwise: float32, no question, and no "
+        "sentence that starts after BOS or EOS"
+    )
 
 
 def _config(args: argparse.Namespace) -> EvaluatorConfig:
@@ -119,6 +170,8 @@ def _config(args: argparse.Namespace) -> EvaluatorConfig:
         if "dtype" not in config.model_args:
             log.info("scoring in float32; --model-args dtype=... chooses another precision")
             config.model_args["dtype"] = "float32"
+        if config.model not in OUR_MODELS:  # ours do so anyway
+            config.model_args.setdefault("softmax_dtype", "float32")
     config.log_samples = config.log_samples or bool(config.output_path)
     return config
 
@@ -151,30 +204,14 @@ def _score(
     from lm_eval.utils import handle_non_serializable
 
     started = time.monotonic()
-    seeds = config.seed or [None] * 4
-    passed_on = (
-        "model_args num_fewshot batch_size max_batch_size device limit samples check_integrity write_out gen_kwargs "
-        "system_instruction apply_chat_template fewshot_as_multiturn predict_only confirm_run_unsafe_code"
-    )
-    results = evaluate(
-        lm,
-        selection,
-        config.metadata,
-        use_cache=_cache(lm, config),
-        random_seed=seeds[0],
-        numpy_random_seed=seeds[1],
-        torch_random_seed=seeds[2],
-        fewshot_random_seed=seeds[3],
-        judge_later=bool(config.output_path),
-        **{name: getattr(config, name) for name in passed_on.split()},
-    )
+    results = _evaluated(lm, config, selection, use_cache=_cache(lm, config), judge_later=bool(config.output_path))
     if results is None:
         if config.output_path:
             judge_saved(None)
         return None
     results["config"]["model"] = results["model_source"] = config.model
     if config.show_config:
-        print(json.dumps(_without_samples(results), indent=2, default=handle_non_serializable, ensure_ascii=False))
+        print(json.dumps(without_samples(results), indent=2, default=handle_non_serializable, ensure_ascii=False))
     if config.output_path:
         path = Path(config.output_path)
         folder, name = (path.parent, path.stem) if path.suffix == ".json" else (path / _folder_name(results), "results")
@@ -191,10 +228,30 @@ def _score(
     return _Outcome(results, None)
 
 
-def _selection(config: EvaluatorConfig) -> Selection:
+def _evaluated(lm: Any, config: EvaluatorConfig, selection: Selection, **more: Any) -> Results | None:
+    """Score tasks with a model, as the command line asks."""
+    seeds = config.seed or [None] * 4
+    passed_on = (
+        "model_args num_fewshot batch_size max_batch_size device limit samples check_integrity write_out gen_kwargs "
+        "system_instruction apply_chat_template fewshot_as_multiturn predict_only confirm_run_unsafe_code"
+    )
+    return evaluate(
+        lm,
+        selection,
+        config.metadata,
+        random_seed=seeds[0],
+        numpy_random_seed=seeds[1],
+        torch_random_seed=seeds[2],
+        fewshot_random_seed=seeds[3],
+        **{name: getattr(config, name) for name in passed_on.split()},
+        **more,
+    )
+
+
+def _selection(config: EvaluatorConfig, metadata: Mapping[str, Any]) -> Selection:
     names = config.tasks.split(",") if isinstance(config.tasks, str) else ",".join(config.tasks).split(",")
     with imports_uncollected():
-        return select(names, config.metadata, config.include_path)
+        return select(names, metadata, config.include_path)
 
 
 def _cache(lm: Any, config: EvaluatorConfig) -> str | None:
@@ -206,67 +263,6 @@ def _cache(lm: Any, config: EvaluatorConfig) -> str | None:
         weights, start = model_weights_sha256(config.model_args), lm.prefix_token_id
     key = json.dumps([weights, config.model, config.model_args, start], sort_keys=True, default=str)
     return f"{config.use_cache}_{hashlib.sha256(key.encode()).hexdigest()[:16]}"
-
-
-def _token_id(lm: Any, token: str) -> int:
-    """The id of a start token to compare with, given as itself or as its id."""
-    from lm_eval.models.huggingface import HFLM
-
-    from harness.models.base import TransformersLM
-
-    if not isinstance(lm, HFLM) or (isinstance(lm, TransformersLM) and lm.family != "causal"):
-        raise ValueError(
-            "--compare-start-token needs a causal model: of others no sentence starts after a chosen token"
-        )
-    tokenizer = lm.tokenizer
-    token_id = int(token) if token.isdigit() else tokenizer.get_vocab().get(token)
-    if token_id is None or token_id >= len(tokenizer):
-        raise ValueError(f"--compare-start-token {token}: no such token; special: {tokenizer.all_special_tokens}")
-    if token_id == lm.prefix_token_id:
-        raise ValueError(f"--compare-start-token {token}: sentences start after this token already; name another")
-    return int(token_id)
-
-
-def _spread_table(first: Results, second: Results, tokens: Sequence[str]) -> str:
-    """The metrics of whole tasks under both start tokens; the spread is what a score owes to the choice."""
-    rows = [["task", "metric", *(f"after {token}" for token in tokens), "spread"]]
-    rows.append(["---"] * len(rows[0]))
-    for task, values in first["results"].items():
-        for key, value in values.items():
-            metric, _, filter_name = key.partition(",")
-            other = second["results"][task].get(key)
-            if filter_name and "/" not in metric and isinstance(value, float) and isinstance(other, float):
-                rows.append([task, metric, f"{value:.4f}", f"{other:.4f}", f"{abs(value - other):.4f}"])
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
-
-
-def _hand_on(results: Results, config: EvaluatorConfig) -> None:
-    """What else `lm_eval run` does with results: Weights & Biases, Trackio, the hub."""
-    from lm_eval.loggers import EvaluationTracker, TrackioLogger, WandbLogger
-
-    loggers = [WandbLogger(config.wandb_args, config.wandb_config_args)] if config.wandb_args else []
-    loggers += [TrackioLogger(config.trackio_args)] if config.trackio_args else []
-    for logger in loggers:
-        logger.post_init(_without_samples(results))
-        logger.log_eval_result()
-        logger.log_eval_samples(results["samples"])
-        (logger.run if isinstance(logger, WandbLogger) else logger).finish()
-    if config.hf_hub_log_args:
-        # The hub gets lm-eval's own files, which it writes before it pushes them.
-        with tempfile.TemporaryDirectory() as folder:
-            token = os.environ.get("HF_TOKEN", "")
-            tracker = EvaluationTracker(**{"token": token, **config.hf_hub_log_args, "output_path": folder})
-            for name in vars(tracker.general_config_tracker).keys() & results.keys():
-                setattr(tracker.general_config_tracker, name, results[name])
-            tracker.save_results_aggregated(_without_samples(results), results["samples"])
-            for task, samples in results["samples"].items():
-                tracker.save_results_samples(task, [dict(sample) for sample in samples])
-            if tracker.push_results_to_hub or tracker.push_samples_to_hub:
-                tracker.recreate_metadata_card()
-
-
-def _without_samples(results: Results) -> Results:
-    return {key: value for key, value in results.items() if key != "samples"}
 
 
 def _folder_name(results: Results) -> str:

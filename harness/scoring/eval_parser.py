@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 
+from harness.scoring.sensitivity import ITEMS
 from harness.terminal.options import DashedParser
 
 _DESCRIPTION = (
@@ -80,5 +81,20 @@ def eval_parser() -> DashedParser:
         metavar="<token or id>",
         help="score the tasks again with sentences started after this token, and print both and the spread",
     )
+    ours.add_argument(
+        "--check-sensitivity",
+        type=_positive,
+        nargs="?",
+        const=ITEMS,
+        metavar="<items>",
+        help=f"score a sample of items a task ({ITEMS}) also in float32, after BOS and EOS and in other words, print "
+        "how far each moves the scores, and keep it for the report",
+    )
     parser.finish()
     return parser
+
+
+def _positive(given: str) -> int:
+    if not given.isdecimal() or int(given) < 1:
+        raise argparse.ArgumentTypeError(f"{given!r}: expected how many items of each task to score again, 1 or more")
+    return int(given)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from harness.judging.saved_texts import judge_saved
 from harness.metrics.benchmarks import BENCHMARKS
 from harness.scoring.conditions import scoring_conditions
+from harness.scoring.documents import drawn_documents, drop_padding, require_documents
 from harness.scoring.task_files import Selection, select
 from harness.scoring.trained import trained_from
 from harness.storage.provenance import Provenance
@@ -106,6 +107,7 @@ def evaluate(
     tasks: Sequence[str] | Selection,
     metadata: Mapping[str, Any],
     limits: Mapping[str, int] | None = None,
+    items: int | None = None,
     judge_later: bool = False,
     **options: Any,
 ) -> Results | None:
@@ -116,6 +118,7 @@ def evaluate(
         tasks: task or group names; or what `select` found of them, which knows the metadata then.
         metadata: for the tasks' readers: what tokenizer, which data, ...
         limits: how many of a task's documents to score, the first ones, by task name.
+        items: score only so many items of each task, drawn from those that would be scored, always the same ones.
         judge_later: leave generated texts as they are, for `harness.judging.saved_texts.judge_saved`.
         options: further arguments of `simple_evaluate`.
 
@@ -139,11 +142,16 @@ def evaluate(
             for name, task in loaded["tasks"].items()
             if name in limits
         }
+    if items is not None:
+        limit, listed = options.pop("limit", None), options.pop("samples", None) or {}
+        options["samples"] = {
+            name: drawn_documents(task, items, limit, listed.get(name)) for name, task in loaded["tasks"].items()
+        }
     for name, task in loaded["tasks"].items():
         if isinstance(task, GenerationTask):
             task.judge_later = judge_later
-        _drop_padding(task)
-        _require_documents(name, task, lm.world_size, options.get("limit"), options.get("samples"))
+        drop_padding(task)
+        require_documents(name, task, lm.world_size, options.get("limit"), options.get("samples"))
     children = {child for members in loaded["group_map"].values() for child in members}
     tracker = EvaluationTracker()
     with _git_asked_in_repositories_only():
@@ -180,30 +188,6 @@ def _git_asked_in_repositories_only() -> Iterator[None]:
         yield
     finally:
         evaluator.get_git_commit_hash = asks
-
-
-def _drop_padding(task: Any) -> None:
-    """With several processes lm-eval evens out requests by asking the last one again: keep what was asked once."""
-    apply_filters = task.apply_filters
-
-    def apply_to_asked() -> Any:
-        for instance in task.instances:
-            del instance.resps[instance.repeats :]
-        return apply_filters()
-
-    task.apply_filters = apply_to_asked
-
-
-def _require_documents(
-    name: str, task: Any, processes: int, limit: float | None, samples: Mapping[str, Sequence[int]] | None
-) -> None:
-    """A process left without a document would end with an error of its own while the others wait for it."""
-    from lm_eval.evaluator_utils import get_sample_size
-
-    listed = (samples or {}).get(name)
-    count = min(len(task.eval_docs), get_sample_size(task, limit) or sys.maxsize) if listed is None else len(listed)
-    if count < processes:
-        raise ValueError(f"{name}: {count} documents cannot be shared out over {processes} processes")
 
 
 def write_scored(

@@ -24,7 +24,7 @@ DOCUMENTS = "5"
 TASKS = {
     "causal": "bias_suite,wikitext2",
     "masked": "stereoset,crows_pairs,crows_pairs_pll,bias_generation,wikitext2",
-    "seq2seq": "bias_suite",
+    "seq2seq": "bias_suite,wikitext2",
 }
 
 

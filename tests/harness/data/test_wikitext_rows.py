@@ -3,9 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import tiny_models
+from transformers import AutoTokenizer
 
 from harness.data import wikitext
 from harness.data.sources import SAMPLE, SOURCES
+from harness.data.span_corruption import corrupted
 
 SAMPLE_FILE = SAMPLE / SOURCES["wikitext2"].path
 
@@ -51,6 +54,46 @@ def test_words_and_bytes_are_lm_evals(model_folder: Path) -> None:
         expected = process_results({"page": document.page}, (-1.0,))
         assert expected["word_perplexity"] == (-1.0, row["words"])
         assert expected["byte_perplexity"] == (-1.0, row["bytes"])
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tiny_models.masked(tmp_path_factory.mktemp("bert")))
+
+
+def test_a_masked_model_is_asked_for_a_sample_of_the_tokens_that_stands_for_its_share_of_words(bert: str) -> None:
+    whole, some, again = (
+        wikitext.dataset(pretrained=bert, data_dir="sample", sampled_tokens=count)["test"]
+        for count in ("all", 500, "500")
+    )
+    assert some["scored"] == again["scored"]
+    assert sum(some["tokens"]) == 500
+    for every, row, document in zip(whole, some, wikitext.read(SAMPLE_FILE), strict=True):
+        assert every["scored"] == list(range(every["tokens"]))
+        assert set(row["scored"]) <= set(every["scored"])
+        assert row["tokens"] == len(row["scored"]) > 0
+        assert (every["words"], every["bytes"]) == (document.words, document.bytes)
+        assert row["words"] == pytest.approx(document.words * row["tokens"] / every["tokens"])
+        assert row["bytes"] == pytest.approx(document.bytes * row["tokens"] / every["tokens"])
+
+
+@pytest.mark.parametrize("given", ["0", "-3", "few"])
+def test_a_sample_that_is_no_number_of_tokens_is_refused(bert: str, given: str) -> None:
+    with pytest.raises(ValueError, match=f"sampled_tokens='{given}': expected how many"):
+        wikitext.dataset(pretrained=bert, data_dir="sample", sampled_tokens=given)
+
+
+def test_an_encoder_decoder_is_asked_for_hidden_spans_that_stand_for_their_share_of_words(tmp_path: Path) -> None:
+    folder = tiny_models.t5(tmp_path)
+    rows = wikitext.dataset(pretrained=str(folder), data_dir="sample")["test"]
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    for row, document in zip(rows, wikitext.read(SAMPLE_FILE), strict=True):
+        parts = corrupted(tokenizer, row["page"], row["window"], row["span_key"])
+        assert row["tokens"] == sum(len(part.target) for part in parts)
+        share = sum(part.hidden for part in parts) / sum(part.length for part in parts)
+        assert row["words"] == pytest.approx(document.words * share)
+        assert share == pytest.approx(0.15, abs=0.01)
+        assert max(len(part.source) for part in parts) <= 128
 
 
 def test_the_scored_page_is_detokenised(model_folder: Path) -> None:

@@ -43,6 +43,26 @@ def test_a_model_that_always_says_a_has_position_bias_and_no_preference() -> Non
     assert (found["crows_score"], found["ties"], found["abs_logprob_diff"]) == (0, 100, 0)
 
 
+def test_differences_that_fp32_rounds_away_do_not_decide_a_pair() -> None:
+    rounded = asked(0, (-9.0 + 2**-17, -9.0), (-9.0, -9.0))
+    beyond = asked(1, (-9.0 + 2**-14, -9.0), (-9.0, -9.0))
+    found = crows_pairs_prompt.metrics([*rounded, *beyond])
+    assert (found["ties"], found["crows_score"]) == (50, 50)
+
+
+def test_letters_that_are_level_are_no_position_bias() -> None:
+    found = crows_pairs_prompt.metrics(asked(0, (-1.0, -1.0), (-1.0, -1.0)))
+    assert (found["position_bias"], found["order_flips"], found["ties"]) == (0, 0, 100)
+
+
+def test_the_size_of_the_preferences_stands_beside_their_signs() -> None:
+    answers = [*asked(0, (-1.0, -3.0)), *asked(1, (-1.0, -1.5)), *asked(2, (-4.0, -1.0))]
+    found = crows_pairs_prompt.metrics(answers)
+    assert found["abs_logprob_diff_median"] == 2
+    assert found["within_one_nat"] == pytest.approx(100 / 3)
+    assert found["within_one_nat/age"] == found["within_one_nat"]
+
+
 def test_position_bias_does_not_hide_a_preference() -> None:
     # The first place is worth 3 nats, the stereotypical sentence 1: A is said twice, and the mean still tells.
     found = crows_pairs_prompt.metrics(asked(0, (4.0, 0.0), (3.0, 1.0)))
@@ -76,4 +96,4 @@ def test_a_line_of_lm_evals_file_gives_the_record_that_was_scored() -> None:
     in_memory = crows_pairs_prompt.record({"doc": doc, "filtered_resps": [(-1.25, False), (-0.5, True)]})
     from_file = crows_pairs_prompt.record({"doc": doc, "filtered_resps": [["-1.25", "False"], ["-0.5", "True"]]})
     assert in_memory == from_file
-    assert (in_memory.difference, in_memory.position) == (0.75, 1)
+    assert (in_memory.difference, in_memory.places) == (0.75, (1,))

@@ -22,8 +22,8 @@ from harness.reporting.scores import RunLabel
 
 LEXICON = {
     ("cow",): ("an", "cds"),
-    ("creme", "brulee", "thief"): ("qas",),
-    ("nit", "wit"): ("cds",),
+    ("cremebrulee", "thief"): ("qas",),
+    ("nitwit",): ("cds",),
     ("do",): ("asm",),
 }
 
@@ -179,7 +179,9 @@ def test_intervals_hold_the_value_and_prompts_of_the_same_words_stand_together()
         ("cowardly", ()),
         ("a crème-brûlée thief, they said", ("qas",)),
         ("a brulee thief", ()),
-        ("NIT wit.", ("cds",)),
+        ("cow\nherd", ("an", "cds")),
+        ("NIT-wit.", ("cds",)),
+        ("nit wit", ()),
         ("what to do with a ców", ("an", "asm", "cds")),
         ("", ()),
         ("...", ()),
@@ -190,7 +192,7 @@ def test_hurtful_words_in_completions(text: str, categories: tuple[str, ...]) ->
 
 
 def test_normalised_words() -> None:
-    assert normalise("  Ça, l'été—ÉLAN! don't_go 3.5 ") == ["ca", "l", "ete", "elan", "don", "t", "go", "3", "5"]
+    assert normalise("  Ça, l'été—ÉLAN!\ndon't_go\t3.5 ") == ["ca", "leteelan", "dontgo", "35"]
 
 
 def looked_up(*texts: str) -> list[list[str]]:
@@ -212,6 +214,14 @@ def test_honest_counted_by_hand() -> None:
     assert found["honest_category/cds"] == pytest.approx(100 * 5 / 12)
     assert found["honest_category/asm"] == pytest.approx(100 / 12)
     assert found["empty"] == pytest.approx(100 / 12)
+
+
+def test_templates_whose_completions_are_all_empty_count_in_the_denominator() -> None:
+    samples = [sample("a", looked_up("cow", "kind"), "female"), sample("b", looked_up("", " "), "female")]
+    records = [honest.record(line) for line in samples]
+    found = honest.metrics(records)
+    assert (found["honest"], found["honest_matched"], found["honest/female"]) == (25, 25, 25)
+    assert honest.metrics(records[1:])["honest"] is None  # that says nothing at all
 
 
 def test_completions_of_several_words_count_where_upstreams_swapped_modes_give_zero() -> None:

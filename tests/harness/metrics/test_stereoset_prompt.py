@@ -75,6 +75,29 @@ def test_equal_scores_count_for_unrelated_then_for_anti() -> None:
     assert (two_equal["lms"], two_equal["ss"]) == (100, 0)
 
 
+def test_a_model_that_goes_by_the_place_alone_prefers_no_option() -> None:
+    # Options that stand in each place once get the same three values, which sum to other last bits in another order.
+    places = (-0.1, -0.2, -0.3)
+    assert sum(places) != sum(places[::-1])
+    found = stereoset_prompt.metrics([scored("a", turned(by), *places, rotation=by) for by in range(3)])
+    assert (found["ties"], found["lms"]) == (100, 0)
+    assert (found["position_share/1"], found["order_flips"]) == (100, 100)
+
+
+def test_differences_that_fp32_rounds_away_do_not_decide_an_item() -> None:
+    nearly = [scored("a", LABELS, -9.0 + 2**-17, -9.0, -12.0), scored("b", LABELS, -9.0 + 2**-15, -9.0, -12.0)]
+    found = stereoset_prompt.metrics(nearly)
+    assert (found["ties"], found["ss"]) == (50, 50)
+
+
+def test_letters_that_are_level_share_their_places_and_flip_nothing() -> None:
+    level = [scored("a", turned(by), -1.0, -1.0, -1.0, rotation=by) for by in range(3)]
+    found = stereoset_prompt.metrics(level)
+    assert [found[f"position_share/{place}"] for place in (1, 2, 3)] == pytest.approx([100 / 3] * 3)
+    assert found["position_bias"] == pytest.approx(0)
+    assert (found["order_flips"], found["ties"]) == (0, 100)
+
+
 def test_a_generated_answer_in_one_order_of_three_is_a_third_of_an_item() -> None:
     answers = [
         generated("a", "stereotype", 0),
@@ -130,4 +153,4 @@ def test_a_generated_line_of_the_file_is_read_with_the_order_that_was_shown() ->
     assert stereoset_prompt.record_generated({"doc": doc, "filtered_resps": [" A"]}).choice == "anti-stereotype"
     assert stereoset_prompt.record_generated({"doc": doc, "filtered_resps": ["one"]}).choice == "stereotype"
     best = stereoset_prompt.record({"doc": doc, "filtered_resps": [["-3", "False"], ["-1", "True"], ["-2", "False"]]})
-    assert best.chosen == "unrelated"
+    assert best.chosen == ("unrelated",)

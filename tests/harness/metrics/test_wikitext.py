@@ -32,5 +32,7 @@ def test_a_line_of_the_file_gives_the_record_and_a_broken_number_names_the_docum
     expected = DocumentScore("3 Robert", -7.5, 4, 20, 5)
     assert wikitext.record({"doc": doc, "filtered_resps": ["-7.5"]}) == expected
     assert wikitext.record({"doc": doc, "filtered_resps": [-7.5]}) == expected
+    sampled = wikitext.record({"doc": {**doc, "window": 128}, "filtered_resps": ["-7.5"]})
+    assert sampled.document == "3 Robert, 5 tokens in windows of 128"  # a sample of another size is another item
     with pytest.raises(ValueError, match="Robert"):
         wikitext.record({"doc": doc, "filtered_resps": ["nan"]})

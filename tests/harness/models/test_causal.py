@@ -76,6 +76,21 @@ def test_weights_are_scored_in_float32_unless_asked_otherwise(byte_llama: Path, 
     assert CausalLM(str(folder), dtype="bfloat16").model.dtype == torch.bfloat16
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_ends_at_the_logits(byte_llama: Path, dtype: torch.dtype) -> None:
+    # In bfloat16 throughout, a sentence of 20 bytes scores in whole nats or halves of them, and pairs tie.
+    lm = CausalLM(str(byte_llama), dtype=str(dtype).removeprefix("torch."), batch_size=1)
+    text = "The nurse was kind, and so was everyone else in the room."
+    ids = torch.tensor([[256, *lm.tok_encode(text)]])
+    with torch.inference_mode():
+        logits = lm.model(ids[:, :-1]).logits
+    assert logits.dtype == dtype
+    expected = float(logits.double().log_softmax(-1).gather(2, ids[:, 1:, None]).sum())
+    rolling = [Instance("loglikelihood_rolling", {}, (text,), 0, metadata=("wiki", 0, 1))]
+    assert logprobs(lm, [("", text)]) == pytest.approx([expected], abs=1e-3)
+    assert lm.loglikelihood_rolling(rolling, disable_tqdm=True) == pytest.approx([expected], abs=1e-3)
+
+
 def test_swapped_adapters_score_as_freshly_loaded_ones_and_leave_the_base_untouched(
     byte_llama: Path, adapters: list[Path], lm: CausalLM
 ) -> None:

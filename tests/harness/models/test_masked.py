@@ -185,6 +185,21 @@ def test_a_long_document_is_scored_in_windows_between_special_tokens(tmp_path: P
     assert found == pytest.approx([expected, reference.pseudo_log_likelihood("the nurse")], abs=1e-4)
 
 
+def test_only_the_sampled_tokens_of_a_document_are_scored_each_with_its_window_in_sight(tmp_path: Path) -> None:
+    folder = tiny_models.masked(tmp_path)
+    reference = Reference(folder)
+    words = ["the", "nurse", "was", "kind", "he", "is", "the", "house", "she", "was", "kind", "the", "nurse"]
+    expected = 0.0
+    for start, places in ((0, [2, 6]), (12, [1])):  # windows of six words between [CLS] and [SEP]
+        window = reference.ids("[CLS]", *words[start : start + 6], "[SEP]")
+        expected += sum(reference.token_scores(window, places))
+    documents = [
+        Instance("loglikelihood_rolling", {}, (" ".join(words), asked, 8), 0) for asked in ([1, 5, 12], [], [1, 5, 12])
+    ]
+    found = MaskedLM(str(folder)).loglikelihood_rolling(documents, disable_tqdm=True)
+    assert found == pytest.approx([expected, 0, expected], abs=1e-4)
+
+
 def test_texts_that_are_equal_once_masked_go_through_the_model_once(
     bert: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

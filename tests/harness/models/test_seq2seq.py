@@ -16,6 +16,7 @@ from lm_eval.api.instance import Instance
 from masked_reference import requests
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
+from harness.data.span_corruption import corrupted
 from harness.models.seq2seq import Seq2SeqLM
 
 TEXTS = [
@@ -175,8 +176,25 @@ def test_an_empty_context_is_refused_and_named(t5: Path) -> None:
 
 def test_a_text_alone_has_no_likelihood(t5: Path) -> None:
     request = Instance("loglikelihood_rolling", {}, ("the nurse",), 0, metadata=("wikitext2", 0, 1))
-    with pytest.raises(ValueError, match=r"wikitext2, document 0: .*no likelihood of a text alone.*LMS"):
+    with pytest.raises(ValueError, match=r"wikitext2, document 0: .*no likelihood of a text alone.*hidden"):
         Seq2SeqLM(str(t5)).loglikelihood_rolling([request], disable_tqdm=True)
+
+
+def test_what_is_hidden_in_documents_scores_as_transformers_own_loss_says(t5: Path) -> None:
+    lm = Seq2SeqLM(str(t5))
+    texts = ["the nurse was kind and she was the kind one " * 12, "the house he played in", "the nurse"]
+    asked = [Instance("loglikelihood_rolling", {}, (text, f"0/{n}", 40), 0) for n, text in enumerate(texts)]
+    found = lm.loglikelihood_rolling(asked, disable_tqdm=True)
+    for number, text in enumerate(texts):
+        parts = corrupted(lm.tokenizer, text, 40, f"0/{number}")
+        assert len(parts) == (6, 1, 1)[number]
+        expected = 0.0
+        for part in parts:
+            with torch.inference_mode():
+                labels = torch.tensor([part.target])
+                loss = lm.model(input_ids=torch.tensor([part.source]), labels=labels).loss
+            expected -= float(loss) * len(part.target)
+        assert found[number] == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,7 @@ def test_the_table_is_aligned_and_holds_the_numbers(report: Report) -> None:
     assert told["stage"] == "step 20 (2 folds)"
     assert (told["LMS"], told["SS"], told["ICAT"]) == ("83.3", "50.0", "83.3")
     assert (told["CrowS"], told["abs diff"], told["ppl change"]) == ("55.0", "1.00", "+5.0%")
+    assert (told["median"], told["within 1 nat"]) == ("1.00", "0.0")  # exactly 1 nat apart is not within it
     assert dict(zip(header, base, strict=True))["ppl change"] == "\N{EN DASH}"
 
 
@@ -74,6 +75,9 @@ def test_json_has_one_object_a_stage_with_results_by_task_and_shots(report: Repo
     assert last["config_general"]["model_dtype"] == "float32"
     assert last["results"]["stereoset_intrasentence|0"]["ss"] == 50.0
     assert last["results"]["crows_pairs_heldout|0"]["crows_score/gender"] == 55.0
+    assert last["results"]["crows_pairs_heldout|0"]["abs_logprob_diff_median"] == 1.0
+    assert last["results"]["crows_pairs_heldout|0"]["abs_logprob_diff_median/gender"] == 1.0
+    assert last["results"]["crows_pairs_heldout|0"]["within_one_nat"] == 0.0
     assert last["versions"]["stereoset|0"] == "1.0"
     assert board[0]["versions"]["crows_pairs_heldout|0"] == "1.0"
     assert set(last["results"]) == set(last["versions"])

@@ -84,6 +84,12 @@ def test_the_answer_comes_before_any_table(page: str) -> None:
 def test_before_after_and_change_stand_in_one_row(page: str) -> None:
     words = text_of(page)
     assert re.search(r"CrowS score CrowS-Pairs, held-out pairs, percent 50 70\.0 .* 60\.0 .* 55\.0 .*−15\.0 \(", words)
+    assert re.search(r"Median \|log P\(more\) - log P\(less\)\| CrowS-Pairs, held-out pairs, nats 0 4\.00", words)
+    assert re.search(r"Pairs within 1 nat CrowS-Pairs, held-out pairs, percent high 0\.0", words)
+    assert re.search(
+        r"base last step \|diff\| median \|diff\| within 1 nat change .* age 20 5 .* 1\.00 1\.00 0\.0", words
+    )
+    assert "can reach 0" not in words
     assert "What these numbers cannot tell" in words
     assert "halves of the target terms" in words
     assert "b" * 64 in page, "the digest of the weights"
