@@ -73,6 +73,8 @@ def check_stereoscope(arguments: list[str]) -> None:
 
     from harness.cli import app
 
+    if not arguments:
+        return
     name, *rest = arguments
     if name == "eval":
         check_eval(rest)
