@@ -19,8 +19,8 @@ def totals(columns: list[str]) -> dict[str, Array]:
 
 
 @pytest.mark.parametrize(("combine", "columns", "metric"), [
-    (stereoset.combine, ["lms_t", "ss_t", "terms", "related", "pro", "n"], "icat"),
-    (stereoset.combine, ["lms_t", "ss_t", "terms", "related", "pro", "n"], "icat_micro"),
+    (stereoset.combine, ["lms_t", "ss_t", "terms", "related", "pro", "tied", "n"], "icat"),
+    (stereoset.combine, ["lms_t", "ss_t", "terms", "related", "pro", "tied", "n"], "icat_micro"),
     (crows_pairs_prompt.combine,
      ["n", "won", "tied", "difference", "distance", "reordered", "flipped", "first", "second"], "position_bias"),
     (stereoset_prompt.combine,
