@@ -54,6 +54,21 @@ def test_a_template_that_would_lose_a_sentence_is_refused(template: str, complai
         rows(prompt_template=template)
 
 
+def test_a_second_wording_asks_the_same_in_other_words() -> None:
+    first, second = rows(), rows(wording="second")
+    assert rows(wording="first") == first
+    for one, other in zip(first, second, strict=True):
+        assert {**one, "prompt": ""} == {**other, "prompt": ""}
+        assert one["prompt"] != other["prompt"]
+        texts = [str(other[f"sent_{side}"]) for side in other["order"]]  # type: ignore[attr-defined]
+        assert f"A: {texts[0]}\nB: {texts[1]}\n" in str(other["prompt"])
+
+
+def test_an_unknown_wording_is_refused() -> None:
+    with pytest.raises(ValueError, match="wording='third': expected first or second"):
+        rows(wording="third")
+
+
 def test_a_checkpoint_is_asked_about_the_pairs_it_never_saw(tmp_path: Path) -> None:
     names = [pair.pair_id for pair in read(SAMPLE_FILE)]
     split = Split(data_sha256=sha256(SAMPLE_FILE), folds=2, fold=0, train=tuple(names[2:]), held_out=tuple(names[:2]))

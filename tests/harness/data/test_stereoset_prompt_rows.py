@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.data.sources import SAMPLE
-from harness.data.stereoset import LABELS, read
+from harness.data.stereoset import LABELS, Task, read
 from harness.data.stereoset_prompt import dataset, option_texts, orders
 
 TEMPLATE = "{context}|{option_1}|{option_2}|{option_3}"
@@ -44,6 +44,17 @@ def test_every_item_is_asked_in_three_orders_with_the_options_where_the_row_says
         texts = option_texts(row)  # type: ignore[arg-type]
         order: list[str] = row["order"]  # type: ignore[assignment]
         assert row["prompt"] == "|".join([str(row["context"]), *(texts[label] for label in order)])
+
+
+@pytest.mark.parametrize("task", ["intrasentence", "intersentence"])
+def test_a_second_wording_asks_the_same_in_other_words(task: Task) -> None:
+    first, second = (list(dataset(task=task, data_dir="sample", wording=name)["test"]) for name in ("first", "second"))
+    for one, other in zip(first, second, strict=True):
+        assert {**one, "prompt": ""} == {**other, "prompt": ""}
+        texts = option_texts(other)
+        listed = "\n".join(f"{letter}: {texts[label]}" for letter, label in zip("ABC", other["order"], strict=True))
+        assert other["context"] in other["prompt"]
+        assert listed in other["prompt"] != one["prompt"]
 
 
 def test_a_template_may_be_a_file(tmp_path: Path) -> None:

@@ -78,16 +78,11 @@ def test_questions_are_asked_in_other_words_in_all_orders_of_the_same_items(byte
     assert gap.items == 6
     assert gap.otherwise == {"second wording": pytest.approx(expected["abs_logprob_diff"], abs=1e-4)}
     assert abs(gap.moved) > 0.01
-    back = {line.metric: line for line in checked(f"{arguments} --metadata wording=second", tmp_path / "back")}[
-        "abs_logprob_diff"
-    ]
-    assert back.as_scored == pytest.approx(gap.otherwise["second wording"], abs=1e-4)
-    assert back.otherwise == {"first wording": pytest.approx(gap.as_scored, abs=1e-4)}
 
 
 def test_pooled_scores_are_checked_beside_those_they_are_pooled_from(byte_llama: Path, tmp_path: Path) -> None:
     lines = checked(
-        f"--model_args pretrained={byte_llama} --tasks stereoset,wikitext2 --check-sensitivity 5 --limit 20",
+        f"--model_args pretrained={byte_llama} --tasks stereoset,wikitext2 --check-sensitivity 5 --limit 8",
         tmp_path,
     )
     assert {(line.task, line.items) for line in lines} == {
@@ -95,6 +90,8 @@ def test_pooled_scores_are_checked_beside_those_they_are_pooled_from(byte_llama:
         ("stereoset_intersentence", 5),
         ("stereoset", 10),
     }
+    (file,) = tmp_path.rglob("results_*.json")
+    assert json.loads(file.read_text(encoding="utf-8"))["results"]["stereoset_intrasentence"]["n,none"] == 8
 
 
 def test_where_nothing_could_be_chosen_otherwise_that_is_said(
@@ -108,11 +105,3 @@ def test_where_nothing_could_be_chosen_otherwise_that_is_said(
 def test_a_task_that_compares_nothing_is_refused_before_the_model_is_loaded(byte_llama: Path) -> None:
     with pytest.raises(ValueError, match=r"--check-sensitivity: .*crows_pairs"):
         run(shlex.split(f"--model_args pretrained={byte_llama}/absent --tasks wikitext2 --check-sensitivity"))
-
-
-def test_a_results_file_keeps_everything_else(byte_llama: Path, tmp_path: Path) -> None:
-    checked(f"--model_args pretrained={byte_llama} --tasks crows_pairs --limit 9 --check-sensitivity 3", tmp_path)
-    (file,) = tmp_path.rglob("results_*.json")
-    results = json.loads(file.read_text(encoding="utf-8"))
-    assert results["results"]["crows_pairs"]["n,none"] == 9
-    assert {line["items"] for line in results["stereoscope_sensitivity"]} == {3}
