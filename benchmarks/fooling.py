@@ -34,7 +34,7 @@ from harness.scoring.evaluation import score
 from harness.storage.files import atomic_write
 
 TASKS = ("crows_pairs", "stereoset_intrasentence", "wikitext2")
-DOCUMENTS = 12
+DOCUMENTS = 6
 
 
 @dataclass(frozen=True)
