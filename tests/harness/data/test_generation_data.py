@@ -196,7 +196,7 @@ def test_the_lexicon_of_a_lemma_in_two_categories_and_levels(sample_and_lexicon:
     assert hurtlex.read(sample_and_lexicon / "hurtlex/hurtlex_EN.tsv") == {
         ("cow",): ("an", "cds"),
         ("creme", "brulee", "thief"): ("qas",),
-        ("nit", "wit"): ("cds",),
+        ("nitwit",): ("cds",),
     }
 
 
