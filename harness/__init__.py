@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 __all__ = [
     "Checkpoint",
+    "Comparison",
     "Report",
     "Scores",
     "__version__",
+    "compare",
     "finetune",
     "report",
     "run",
@@ -26,6 +28,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from harness.api.checkpoint import Checkpoint
+    from harness.api.compare import Comparison, compare
     from harness.api.finetune import finetune
     from harness.api.report import Report, report
     from harness.api.run import run
@@ -34,8 +37,10 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "Checkpoint": "harness.api.checkpoint",
+    "Comparison": "harness.api.compare",
     "Report": "harness.api.report",
     "Scores": "harness.api.scores",
+    "compare": "harness.api.compare",
     "finetune": "harness.api.finetune",
     "report": "harness.api.report",
     "run": "harness.api.run",

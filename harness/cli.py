@@ -152,6 +152,30 @@ def report(
 
 
 @app.command()
+def compare(
+    a: Annotated[str, typer.Argument(help="Folder of results; of a run: FOLDER@base, FOLDER@last or FOLDER@STEP.")],
+    b: Annotated[str, typer.Argument(help="What is compared with it, item by item; the words are about this one.")],
+    fail_if_worse: Annotated[
+        bool,
+        typer.Option("--fail-if-worse", help="Exit with 1 if B is more biased or broken, with 2 if nothing tells."),
+    ] = False,
+) -> None:
+    """Compare two scored models or stages, item by item, with the smallest change that could have been shown."""
+    from harness.reporting.compare import compare as compared
+
+    try:
+        found = compared(a, b)
+    except (OSError, ValueError) as error:
+        if not fail_if_worse:
+            raise
+        print(f"stereoscope: {error}", file=sys.stderr)
+        raise typer.Exit(2) from error
+    print(found)
+    if fail_if_worse and found.is_worse:
+        raise typer.Exit(1)
+
+
+@app.command()
 def classify(
     results_dir: Annotated[Path, typer.Argument(help="Folder of results, of `stereoscope eval` or of a run.")],
     classifier: Annotated[

@@ -37,7 +37,7 @@ from training.finished import finished_checkpoints
 log = logging.getLogger(__name__)
 
 EXPERIMENT_FILE = "experiment.json"
-MAY_CHANGE = ("tasks", "scoring", "halves", "restarts")
+MAY_CHANGE = ("tasks", "scoring", "halves", "restarts", "retention")
 """Parts of an experiment that a run may be continued with after a change: scores carry their own digests."""
 
 

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from harness.experiments.places import Places, experiment_path
 from harness.machine.strategy import read_strategy
 from harness.planning.planned_model import PlannedModel
+from harness.reporting.thresholds import Thresholds
 from harness.storage.files import read_yaml
 
 Lines = Mapping[tuple[str | int, ...], int]
@@ -89,6 +90,7 @@ class ExperimentFile(_Strict):
     data_dir: str | None = None
     halves: bool = False
     restarts: int = Field(default=3, ge=0)
+    retention: Thresholds = Thresholds()
     scoring: Scoring = Scoring()
     training: dict[str, Any] = Field(default_factory=dict)
 
@@ -156,7 +158,7 @@ def defaults(text: str) -> list[str]:
     for part, settings, prefix in parts:
         for key, field in part.model_fields.items():
             if key not in settings and not field.is_required() and key not in ("scoring", "training"):
-                value = json.dumps(field.get_default(call_default_factory=True))
+                value = json.dumps(field.get_default(call_default_factory=True), default=dict)
                 lines.append(f"{prefix}{key}: {value}")
     return lines
 

@@ -56,10 +56,14 @@ def analyse(runs: Sequence[Run], *, halves: bool = False) -> Report:
     Raises:
         ValueError: files contradict each other (the same weights twice, other items than the base); says which.
     """
+    return analyse_families(families(runs), runs, halves=halves)
+
+
+def analyse_families(models: Sequence[Family], runs: Sequence[Run], *, halves: bool = False) -> Report:
+    """The same of models whose stages are known; `runs` are those that the stages belong to."""
     stages: list[Stage] = []
     entries: list[Entry] = []
     continuations: list[Continuation] = []
-    models = families(runs)
     evidence = Evidence([stage.provenance for family in models for stage in family.stages])
     for family in models:
         for stage, conditions, found in _family_entries(family, halves, evidence):

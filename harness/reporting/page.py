@@ -94,6 +94,7 @@ def page_html(report: Report, plot: str) -> str:
         *_models(report, index),
         element("h2", "What these numbers cannot tell"),
         element("div", bullets(LIMITS), class_="card"),
+        *_bounds(report),
         element("h2", "Flags and evidence"),
         element("div", sections.flags(report), class_="card"),
         element("h2", "Where the numbers come from"),
@@ -132,6 +133,19 @@ def _models(report: Report, index: Index) -> list[Html]:
         if details:
             parts += [element("h2", f"By part{of_model}"), element("div", *details, class_="card")]
     return parts
+
+
+def _bounds(report: Report) -> list[Html]:
+    """What counts as kept and as broken, for each run where they have bounds of their own."""
+    if not any(stage.retention for stage in report.stages):
+        return []
+    told = {run: bounds.told() for run, bounds in report.thresholds.items()}
+    several = len(set(told.values())) > 1
+    texts = [f"{run}: {text}" for run, text in told.items()] if several else [next(iter(told.values()))]
+    return [
+        element("h2", "What counts as kept"),
+        element("div", *(element("p", text) for text in texts), class_="card"),
+    ]
 
 
 def _figure(plot: str) -> Html:

@@ -101,7 +101,7 @@ def matched_base(step: TaskScores, base: dict[str, TaskScores]) -> TaskScores | 
         ValueError: the base was scored on other data or other items, so that no comparison means anything.
     """
     whole = step.benchmark.whole
-    matched = base.get(whole or step.task)
+    matched = base.get(whole or step.task) or base.get(step.task)
     if matched is None:
         return None
     digests = [{data.sha256 for data in scores.data} for scores in (matched, step)]
@@ -115,7 +115,7 @@ def matched_base(step: TaskScores, base: dict[str, TaskScores]) -> TaskScores | 
             f"{step.task}: the base model's texts are of {matched.setting} and a step's of {step.setting}, which do "
             "not compare; score both alike, or judge the saved texts alike with `stereoscope classify`"
         )
-    if whole:
+    if whole == matched.task:
         matched = restricted(matched, step)
         if missing := len(pair_ids(step) - pair_ids(matched)):
             log.warning(
