@@ -18,7 +18,7 @@ from harness.experiments.places import experiment_path
 from harness.storage.shipped import shipped_file
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 NOT_OURS = {"cd", "export", "git", "ip", "pip", "ray", "sbatch", "srun", "tar"}
 pytestmark = pytest.mark.slow
 ASSIGNMENT = re.compile(r"[A-Z][A-Z0-9_]*=")

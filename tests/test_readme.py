@@ -56,6 +56,16 @@ def test_make_knows_its_targets() -> None:
 
 
 @pytest.mark.slow
+def test_the_lines_of_python_score_a_model(
+    byte_llama: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STEREOSCOPE_DATA", "sample")
+    (lines,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    exec(lines.replace("models/smollm2-135m", str(byte_llama)), {})
+    assert "Stereotype score" in capsys.readouterr().out
+
+
+@pytest.mark.slow
 def test_lm_eval_commands_work(byte_llama: Path, tmp_path: Path) -> None:
     for words in of("lm_eval"):
         script = str(Path(sys.executable).with_name("lm_eval"))

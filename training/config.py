@@ -204,6 +204,20 @@ def parse(argv: Sequence[str]) -> tuple[PairArguments, TrainingArguments]:
     return pair_arguments, training_arguments
 
 
+def from_settings(settings: Mapping[str, Any]) -> tuple[PairArguments, TrainingArguments]:
+    """Both kinds of settings by name, as in a `--config` file.
+
+    Raises:
+        ValueError: a name is unknown, or a value of the wrong type; says which.
+    """
+    if wrong := [problem for _, problem in problems(settings)]:
+        raise ValueError("; ".join(wrong))
+    given = {key: value for key, value in settings.items() if value is not None}
+    flags = [flag for key, value in given.items() for flag in _flags(key, value)]
+    pair_arguments, training_arguments, _ = _parser().parse_args_into_dataclasses(args=flags)
+    return pair_arguments, training_arguments
+
+
 def problems(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Each key of `settings` that is unknown or of the wrong type, and what is wrong with it."""
     actions = {action.dest: action for action in _parser()._actions}

@@ -32,6 +32,7 @@ from training.checkpoints import complete_checkpoints, scheduled_checkpoints
 from training.config import PairArguments, TrainingArguments, fingerprint, parse
 from training.disk import full_disk_explained, require_writable
 from training.families import load_model, require_fitting, require_one_vocabulary, rows_of, with_adapter
+from training.finished import TRAINED_FILE
 from training.folds import grouped_folds
 from training.pairs import PairCollator, PairDataset
 from training.progress import Progress
@@ -42,7 +43,6 @@ from training.stopping import NOT_FINISHED, Stopping
 from training.trainer import SAVING, PairTrainer
 
 RUN_FILE = "run.json"
-TRAINED_FILE = "trained.json"
 DESTRUCTIVE_LEARNING_RATE = 1e-2
 log = logging.getLogger("training")
 
@@ -67,9 +67,12 @@ def main(argv: Sequence[str]) -> None:
 
 
 def train(
-    pair_arguments: PairArguments, training_arguments: TrainingArguments, stopping: Stopping, progress: Progress
+    pair_arguments: PairArguments,
+    training_arguments: TrainingArguments,
+    stopping: Stopping | None = None,
+    progress: Progress | None = None,
 ) -> None:
-    """Train the folds, and end with `NOT_FINISHED` where SIGTERM asks for it.
+    """Train the folds, and end with `NOT_FINISHED` where SIGTERM asks for it, if `stopping` listens for that.
 
     Raises:
         OSError, ValueError: the folder, the model or the settings are not fit for it; no model is loaded then.
@@ -103,9 +106,10 @@ def train(
             held_out=tuple(pair.pair_id for pair, its in zip(pairs, folds, strict=True) if its == fold),
         )
         training_arguments.output_dir = str(output_dir / f"fold-{fold}")
-        if stopping.agreed(training_arguments):
+        if stopping and stopping.agreed(training_arguments):
             sys.exit(NOT_FINISHED)
-        if not train_fold(pair_arguments, training_arguments, family, split, pairs, (stopping, progress)):
+        callbacks = [callback for callback in (stopping, progress) if callback is not None]
+        if not train_fold(pair_arguments, training_arguments, family, split, pairs, callbacks):
             sys.exit(NOT_FINISHED)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Literal, get_args
 
+from harness.data.in_memory import held
+
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
@@ -39,6 +41,8 @@ def family(config: PretrainedConfig, backend: str = "default") -> Family:
 
 def read_config(metadata: Mapping[str, object]) -> PretrainedConfig:
     """The config of the model that `metadata` names as `--model_args` does; code from its repository is never run."""
+    if found := held(metadata["pretrained"]):
+        return found.config
     from transformers import AutoConfig
 
     return AutoConfig.from_pretrained(

@@ -21,12 +21,18 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 import typer
 
-from harness.data.sources import SAMPLE, SOURCES, Name, Source, cache_folder, find, is_published, mismatch
+from harness.data.plugins import given
+from harness.data.sources import SOURCES, Name, Source, cache_folder, find, is_published, mismatch
 
 TIMEOUT = 60
 BLOCK = 1 << 16
 
 app = typer.Typer(no_args_is_help=True, help="List, fetch and verify the benchmark data.")
+
+
+@app.callback()
+def _with_plugins() -> None:
+    given()
 
 
 class Check(NamedTuple):
@@ -147,9 +153,7 @@ def list_command() -> None:
             found = str(error)
         else:
             edition = "published edition" if file.pinned else "not the published edition"
-            found = (
-                f"built-in sample, {source.sample}" if file.path.is_relative_to(SAMPLE) else f"{file.origin}, {edition}"
-            )
+            found = f"built-in sample, {source.sample}" if file.origin == "sample" else f"{file.origin}, {edition}"
             found = f"{file.path} ({found})"
         typer.echo(f"{name}: {found}\n  published under {source.licence}; {source.publication}")
 

@@ -11,21 +11,8 @@ from typing import Literal, NamedTuple
 
 logger = logging.getLogger(__name__)
 
-Name = Literal[
-    "crows_pairs",
-    "stereoset",
-    "wikitext2",
-    "rtp_challenging",
-    "rtp_nontoxic",
-    "bold_gender",
-    "bold_race",
-    "bold_religion",
-    "bold_profession",
-    "bold_political_ideology",
-    "honest_binary",
-    "honest_queer_nonqueer",
-    "hurtlex",
-]
+Name = str
+"""A data set's key in `SOURCES`, which packages with benchmarks of their own may add to."""
 Origin = Literal["sample", "local", "fetched"]
 
 SAMPLE = Path(__file__).parent / "sample"
@@ -47,7 +34,7 @@ class Source(NamedTuple):
     """One published file: its place in a data folder, its address, and the checksums it is known by.
 
     `member` names the file inside the archive at `url`; it is empty where `url` is the file itself. `sample` says
-    what the built-in stand-in holds; it is empty where there is none.
+    what the built-in stand-in holds; it is empty where there is none. `samples` is the data folder that has it.
     """
 
     path: str
@@ -57,6 +44,7 @@ class Source(NamedTuple):
     publication: str
     sample: str
     member: str = ""
+    samples: Path = SAMPLE
 
 
 def _prompts(file: str, digest: str, sample: str) -> Source:
@@ -95,7 +83,7 @@ def _honest(kind: str, digest: str, publication: str, sample: str) -> Source:
     )
 
 
-SOURCES: Mapping[Name, Source] = {
+SOURCES: dict[Name, Source] = {
     "crows_pairs": Source(
         path="crows_pairs/crows_pairs_anonymized.csv",
         url="https://raw.githubusercontent.com/nyu-mll/crows-pairs/8aaac11c485473159ec9328a65253a5be9a479dc/data/"
@@ -184,6 +172,16 @@ SOURCES: Mapping[Name, Source] = {
 }
 
 
+def register(name: Name, source: Source) -> None:
+    """Make the data set of another package known, so that it is found, fetched and verified like those here.
+
+    Raises:
+        ValueError: another data set has this name.
+    """
+    if SOURCES.setdefault(name, source) != source:
+        raise ValueError(f"data set {name!r}: the name is taken ({SOURCES[name].url}); give it another")
+
+
 class DataFile(NamedTuple):
     """A data file on this machine. `pinned`: its checksum is a published one, so scores on it compare with others."""
 
@@ -226,7 +224,7 @@ def find(benchmark: Name, data_dir: str | Path | None = None) -> DataFile:
             f"{benchmark}` downloads it, or put the published file into your data folder as {source.path} and set "
             f"STEREOSCOPE_DATA. Licence: {source.licence}"
         )
-    path = SAMPLE / source.path
+    path = source.samples / source.path
     return DataFile(path, sha256(path), "sample", pinned=False)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from harness.data.families import Family, read_config, require_family
+from harness.data.in_memory import held
 from harness.data.infill import target_ids
 from harness.data.masked_text import require_mask, scored_text
 
@@ -67,8 +68,11 @@ def load_tokenizer(metadata: Mapping[str, object]) -> Any:
     """The transformers tokenizer that a task's metadata names."""
     from transformers import AutoTokenizer
 
+    name = metadata.get("tokenizer") or metadata["pretrained"]
+    if found := held(name):
+        return found.tokenizer
     return AutoTokenizer.from_pretrained(
-        metadata.get("tokenizer") or metadata["pretrained"],
+        name,
         revision=str(metadata.get("revision") or "main"),
         subfolder=metadata.get("subfolder") or "",
         trust_remote_code=False,
@@ -206,9 +210,10 @@ def _counting_model(metadata: Mapping[str, object]) -> Any:
             prefix = metadata.get("prefix_token_id")
             self.custom_prefix_token_id = None if prefix is None else int(str(prefix))
             fast = metadata.get("use_fast_tokenizer")
+            in_memory = held(metadata.get("pretrained"))
             self._create_tokenizer(
                 metadata.get("pretrained"),
-                metadata.get("tokenizer"),
+                metadata.get("tokenizer") if in_memory is None else in_memory.tokenizer,
                 revision=str(metadata.get("revision") or "main"),
                 subfolder=metadata.get("subfolder") or "",
                 gguf_file=metadata.get("gguf_file"),

@@ -32,6 +32,7 @@ from harness.scoring.task_files import leaves, select
 from harness.storage.files import atomic_write
 from harness.storage.results import find_scored
 from harness.storage.weights import weights_sha256
+from training.finished import finished_checkpoints
 
 log = logging.getLogger(__name__)
 
@@ -40,22 +41,32 @@ MAY_CHANGE = ("tasks", "scoring", "halves", "restarts")
 """Parts of an experiment that a run may be continued with after a change: scores carry their own digests."""
 
 
-def run(path: Path, output_dir: Path | None = None, dry_run: bool = False, executor: Executor | None = None) -> Path:
+def run(
+    experiment: Path | Experiment,
+    output_dir: Path | None = None,
+    dry_run: bool = False,
+    executor: Executor | None = None,
+    command: str | None = None,
+) -> Path:
     """Run an experiment to its end, or go on where it stopped; returns the folder of its report.
 
     Args:
+        experiment: its file, or what was read from one.
         dry_run: print each model's plan and every command, and start nothing.
         executor: where stages run; by default on this machine.
+        command: what results say they come from; by default this process's arguments.
 
     Raises:
         ValueError: the file or the folder is not fit for it; nothing was started then.
         RuntimeError: a stage failed; what was finished before is kept.
     """
-    experiment = load(path)
+    if isinstance(experiment, Path):
+        experiment = load(experiment)
+    command = command or shlex.join(["stereoscope", *sys.argv[1:]])
     folder = output_dir or Path("runs") / experiment.name
     executor = executor or LocalExecutor()
     gpus = executor.gpus
-    stages = [stage for model in experiment.models for stage in _stages(experiment, model, folder, gpus)]
+    stages = [stage for model in experiment.models for stage in _stages(experiment, model, folder, gpus, command)]
     if dry_run:
         from harness.planning.plan import known_config, model_plan
 
@@ -84,11 +95,11 @@ def run(path: Path, output_dir: Path | None = None, dry_run: bool = False, execu
     return report
 
 
-def _stages(experiment: Experiment, model: PlannedModel, folder: Path, gpus: int) -> Iterator[Stage]:
+def _stages(experiment: Experiment, model: PlannedModel, folder: Path, gpus: int, command: str) -> Iterator[Stage]:
     home = folder / model.name
     base = partial(_base_targets, experiment, model, home)
     checkpoints = partial(_checkpoint_targets, experiment, model, home)
-    score = partial(_score_stage, experiment, model, gpus=scoring_gpus(experiment.scoring, gpus))
+    score = partial(_score_stage, experiment, model, command, scoring_gpus(experiment.scoring, gpus))
     train = _train_stage(experiment, model, home, min(gpus, 1))
     yield score(f"score {model.name}", home / "score-base.json", base)
     yield train
@@ -109,13 +120,10 @@ def _base_targets(experiment: Experiment, model: PlannedModel, home: Path) -> li
 
 def _checkpoint_targets(experiment: Experiment, model: PlannedModel, home: Path) -> list[JobTarget]:
     targets = []
-    for trained in sorted((home / "training").glob("fold-*/trained.json")):
-        fold = trained.parent
-        split = json.loads((fold / "split.json").read_text(encoding="utf-8"))
-        tasks = _checkpoint_tasks(model.tasks, bool(split["held_out"]))
-        for name, epoch in json.loads(trained.read_text(encoding="utf-8"))["checkpoints"].items():
-            folder = home / "scores" / fold.name / name
-            targets.append(_target(experiment, model, folder, tasks, fold / name, epoch, split["fold"]))
+    for one in finished_checkpoints(home / "training"):
+        tasks = _checkpoint_tasks(model.tasks, bool(one.split.held_out))
+        folder = home / "scores" / one.folder.parent.name / one.folder.name
+        targets.append(_target(experiment, model, folder, tasks, one.folder, one.epoch, one.split.fold))
     return targets
 
 
@@ -183,10 +191,11 @@ def _generating(experiment: Experiment) -> dict[str, Any]:
 def _score_stage(
     experiment: Experiment,
     model: PlannedModel,
+    command: str,
+    gpus: int,
     name: str,
     file: Path,
     targets: Callable[[], list[JobTarget]],
-    gpus: int,
 ) -> Stage:
     def pending() -> list[JobTarget]:
         return [target for target in targets() if not _is_scored(target)]
@@ -203,7 +212,7 @@ def _score_stage(
             limits=experiment.scoring.limits,
             metadata=experiment.scoring.metadata,
             gen_kwargs=experiment.scoring.gen_kwargs,
-            command=shlex.join(["stereoscope", *sys.argv[1:]]),
+            command=command,
             targets=tuple(pending()),
         )
         write_launched(config, file.parent)

@@ -17,6 +17,7 @@ from harness.machine.strategy import read_strategy
 from harness.planning.planned_model import PlannedModel
 from harness.storage.files import read_yaml
 
+Lines = Mapping[tuple[str | int, ...], int]
 OURS_TO_SET = ("output_dir", "model_name_or_path", "data_dir", "start_token_id", "resume_from_checkpoint")
 """Training keys that the experiment fills in itself."""
 
@@ -120,17 +121,30 @@ def load(path: Path) -> Experiment:
     """
     path = experiment_path(path)
     settings, lines = read_yaml(path)
+    return resolved(_checked(str(path), settings, lines), Places(path))
+
+
+def from_settings(settings: Mapping[str, Any]) -> Experiment:
+    """An experiment from what its file would say, checked as a file is.
+
+    Raises:
+        ValueError: as `load`; names the key.
+    """
+    return resolved(_checked("experiment", settings, {}))
+
+
+def _checked(source: str, settings: Mapping[str, Any], lines: Lines) -> ExperimentFile:
     try:
         file = ExperimentFile.model_validate(settings)
     except ValidationError as error:
-        raise ValueError("\n".join(_explain(path, lines, dict(item)) for item in error.errors())) from error
+        raise ValueError("\n".join(_explain(source, lines, dict(item)) for item in error.errors())) from error
     names = [model.name for model in file.models]
     if len(set(names)) != len(names):
-        raise ValueError(f"{path}: two models of one name in {names}; results go into folders of these names")
-    _check_training(path, lines, ("training",), file.training)
+        raise ValueError(f"{source}: two models of one name in {names}; results go into folders of these names")
+    _check_training(source, lines, ("training",), file.training)
     for index, model in enumerate(file.models):
-        _check_training(path, lines, ("models", index, "training"), model.training)
-    return resolved(file, Places(path))
+        _check_training(source, lines, ("models", index, "training"), model.training)
+    return file
 
 
 def defaults(text: str) -> list[str]:
@@ -186,24 +200,29 @@ def _planned(file: ExperimentFile, model: ModelEntry, places: Places) -> Planned
     )
 
 
-def _explain(path: Path, lines: dict[tuple[str | int, ...], int], error: dict[str, Any]) -> str:
-    place = tuple(part for part in error["loc"])
-    known = next((lines[place[:end]] for end in range(len(place), 0, -1) if place[:end] in lines), 1)
-    key = ".".join(map(str, place))
+def _explain(source: str, lines: Lines, error: dict[str, Any]) -> str:
+    where = _at(source, lines, tuple(error["loc"]))
+    key = ".".join(map(str, error["loc"]))
     if error["type"] == "extra_forbidden":
-        return f"{path}, line {known}: unknown key {key!r}"
+        return f"{where}: unknown key {key!r}"
     if error["type"] == "missing":
-        return f"{path}, line {known}: key {key!r} is missing"
-    return f"{path}, line {known}: {key}: {error['msg']} (found {error['input']!r})"
+        return f"{where}: key {key!r} is missing"
+    return f"{where}: {key}: {error['msg']} (found {error['input']!r})"
 
 
-def _check_training(
-    path: Path, lines: dict[tuple[str | int, ...], int], place: tuple[str | int, ...], settings: dict[str, Any]
-) -> None:
+def _check_training(source: str, lines: Lines, place: tuple[str | int, ...], settings: dict[str, Any]) -> None:
     from training.config import problems
 
     for key in OURS_TO_SET:
         if key in settings:
-            raise ValueError(f"{path}, line {lines[(*place, key)]}: {key!r} is set by the experiment itself")
+            raise ValueError(f"{_at(source, lines, (*place, key))}: {key!r} is set by the experiment itself")
     for key, problem in problems({key: value for key, value in settings.items() if key != "accelerate_config"}):
-        raise ValueError(f"{path}, line {lines[(*place, key)]}: {problem}")
+        raise ValueError(f"{_at(source, lines, (*place, key))}: {problem}")
+
+
+def _at(source: str, lines: Lines, place: tuple[str | int, ...]) -> str:
+    """The file with the line of a key or of what it stands in; what is no file has no lines."""
+    if not lines:
+        return source
+    known = next((lines[place[:end]] for end in range(len(place), 0, -1) if place[:end] in lines), 1)
+    return f"{source}, line {known}"

@@ -90,13 +90,14 @@ def _config(
 def _check_tasks(experiment: Experiment, model: PlannedModel, config: PretrainedConfig) -> None:
     kind = family(config)
     asked = _leaves(model.tasks)
-    able = _leaves(tuple(TASKS_OF[kind].split(", ")))
+    able = list(_leaves(tuple(TASKS_OF[kind].split(", "))))
     if chosen := [task for task in asked if task in HELD_OUT_OF.values()]:
         raise ValueError(
             f"{experiment.name}, model {model.name}: tasks name {', '.join(chosen)}, which only a trained checkpoint "
             f"can be asked; name {', '.join(str(BENCHMARKS[task].whole) for task in chosen)}, and checkpoints are "
             "scored on their held-out pairs by themselves"
         )
+    able += [task for task, benchmark in BENCHMARKS.items() if kind in benchmark.families]
     if wrong := [task for task in asked if task in BENCHMARKS and task not in able]:
         raise ValueError(
             f"{experiment.name}, model {model.name}: {model.pretrained} is a {kind} language model, which cannot be "

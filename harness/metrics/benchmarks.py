@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from harness.data.bold import SOURCE_OF
-from harness.data.sources import Name
+from harness.data.families import Family
+from harness.data.plugins import given, leave_out
+from harness.data.sources import SOURCES, Name
 from harness.metrics import (
     crows_pairs,
     crows_pairs_prompt,
@@ -21,6 +26,14 @@ from harness.metrics.aggregation import Scores
 from harness.metrics.statistics import ClusterTable, Combine
 
 
+class Metric(NamedTuple):
+    """What reports call a metric, its unit, and where its ideal lies: a direction, 50 percent, 0, or nowhere."""
+
+    label: str
+    unit: str
+    best: Literal["higher", "lower", "50", "0"] | None
+
+
 class Benchmark(NamedTuple):
     """One task: which data it reads, and the functions that lead from a line of its samples file to its metrics.
 
@@ -29,6 +42,9 @@ class Benchmark(NamedTuple):
     held-out one takes its pairs from; `generation` says what generated texts are judged for; `times_asked` is how many
     records an item has, one for each order of its options; `beside` names metrics that stand beside the headline ones
     of each part, untested.
+
+    `title` is the task's heading in reports, `legend` tells of the metrics that no other benchmark has, and `families`
+    are the kinds of models that can be asked, where `harness.data.families.TASKS_OF` does not name the task.
     """
 
     name: str
@@ -47,6 +63,19 @@ class Benchmark(NamedTuple):
     generation: Literal["toxicity", "regard", "honest"] | None = None
     times_asked: Callable[[Sequence[Any]], int] = lambda records: 1
     beside: tuple[str, ...] = ()
+    title: str = ""
+    legend: Mapping[str, Metric] = MappingProxyType({})
+    families: tuple[Family, ...] = ()
+
+
+class Plugin(NamedTuple):
+    """What a package adds by an entry point in the group `stereoscope.benchmarks`: its task YAMLs and how they count.
+
+    Each benchmark's `data` has been registered (`harness.data.sources.register`) by the time the entry point is loaded.
+    """
+
+    tasks: Path
+    benchmarks: Sequence[Benchmark]
 
 
 def _crows_pairs(name: str, whole: str | None = None) -> Benchmark:
@@ -153,7 +182,7 @@ def _with_pool(make: Callable[..., Benchmark], name: str) -> list[Benchmark]:
     return [*map(make, tasks), make(name, pools=tasks)]
 
 
-BENCHMARKS: dict[str, Benchmark] = {
+_OURS: dict[str, Benchmark] = {
     benchmark.name: benchmark
     for benchmark in (
         *_with_held_out(_crows_pairs, "crows_pairs"),
@@ -182,5 +211,55 @@ BENCHMARKS: dict[str, Benchmark] = {
     )
 }
 
-HELD_OUT_OF: dict[str, str] = {benchmark.whole: name for name, benchmark in BENCHMARKS.items() if benchmark.whole}
+HELD_OUT_OF: dict[str, str] = {benchmark.whole: name for name, benchmark in _OURS.items() if benchmark.whole}
 """The task that scores a checkpoint on the pairs it never saw, by the task that scores all pairs."""
+
+
+class _Benchmarks(Mapping[str, Benchmark]):
+    """Those of this project, then those of plugins, which are looked for when somebody asks."""
+
+    def __getitem__(self, name: str) -> Benchmark:
+        return _OURS[name] if name in _OURS else _added()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((*_OURS, *_added()))
+
+    def __len__(self) -> int:
+        return len(_OURS) + len(_added())
+
+
+BENCHMARKS: Mapping[str, Benchmark] = _Benchmarks()
+
+
+@cache
+def plugins() -> Mapping[str, Plugin]:
+    """The sound plugins by package; a broken one is named in a warning and left out."""
+    sound: dict[str, Plugin] = {}
+    taken = set(_OURS)
+    for label, plugin in given().items():
+        if problem := _problem(plugin, taken):
+            leave_out(label, problem)
+        elif isinstance(plugin, Plugin):
+            sound[label] = plugin
+            taken |= {benchmark.name for benchmark in plugin.benchmarks}
+    return sound
+
+
+@cache
+def _added() -> Mapping[str, Benchmark]:
+    return {benchmark.name: benchmark for plugin in plugins().values() for benchmark in plugin.benchmarks}
+
+
+def _problem(plugin: object, taken: set[str]) -> str | None:
+    if not isinstance(plugin, Plugin):
+        return f"expected a harness.metrics.benchmarks.Plugin or a function that returns one, found {plugin!r}"
+    if not plugin.tasks.is_dir():
+        return f"its folder of task YAMLs is not there: {plugin.tasks}"
+    for benchmark in plugin.benchmarks:
+        if not isinstance(benchmark, Benchmark):
+            return f"expected a harness.metrics.benchmarks.Benchmark, found {benchmark!r}"
+        if benchmark.name in taken:
+            return f"a benchmark called {benchmark.name!r} is there already"
+        if benchmark.data not in SOURCES:
+            return f"{benchmark.name} reads {benchmark.data!r}, which no harness.data.sources.register call has named"
+    return None

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
 from lm_eval.models.huggingface import HFLM
@@ -16,10 +15,13 @@ from peft import PeftModel
 from torch import Tensor
 
 from harness.data.families import Family, read_config, require_family
+from harness.data.in_memory import held
 from harness.machine.allocator import keep_freed_memory
 from harness.machine.processes import join_processes, processes_on_cpu
 from harness.models.adapters import attach
 from harness.models.arguments import require_known_arguments
+from harness.models.borrowed import base_parameters, tensors_sha256
+from harness.models.requests import request_name
 from harness.models.sampling import Asked, continuations, numbered, sampling_of
 from harness.storage.weights import files_sha256, require_safe_weights
 
@@ -70,7 +72,8 @@ class TransformersLM(HFLM):
         """Load the model; the arguments are lm-eval's.
 
         Args:
-            pretrained: a model folder or a hub id.
+            pretrained: a model folder, a hub id, or the name of a model in memory (`harness.data.in_memory`), which
+                stays on its device and in its precision.
             batch_size: rows a batch at most; "auto" sets no such limit beside the one on tokens.
             allow_pickle: whether weights that can run code when they are loaded are accepted.
 
@@ -80,15 +83,17 @@ class TransformersLM(HFLM):
                 processes.
         """
         source = {"revision": revision, "subfolder": subfolder, "gguf_file": gguf_file}
+        self._held = held(pretrained)
         require_family({"pretrained": pretrained, **source}, f"hf-{self.family}", (self.family,))
         require_known_arguments(kwargs, read_config({"pretrained": pretrained, **source}))
-        if gguf_file is None:
+        in_memory = {} if self._held is None else {"tokenizer": self._held.tokenizer}
+        if self._held is None and gguf_file is None:
             require_safe_weights(pretrained, allow_pickle)
             kwargs |= {} if allow_pickle else {"use_safetensors": True}
         state = join_processes()
         with processes_on_cpu():
             super().__init__(
-                pretrained,
+                pretrained if self._held is None else self._held.model,
                 backend=self.backend_name,
                 device=_device(device),
                 dtype=dtype,
@@ -97,7 +102,9 @@ class TransformersLM(HFLM):
                 trust_remote_code=trust_remote_code,
                 **source,
                 **{"softmax_dtype": SOFTMAX_DTYPE, **kwargs},
+                **in_memory,
             )
+        self.pretrained = pretrained
         self._rank, self._world_size = state.process_index, state.num_processes
         self._require_one_vocabulary()
         if self.device.type == "cpu":
@@ -111,7 +118,7 @@ class TransformersLM(HFLM):
                 if name in kwargs
             },
         }
-        self.parameters = sum(weight.numel() for weight in self._model.parameters())
+        self.parameters = base_parameters(self._model)
         self.adapter: Path | None = None
         if peft:
             self.use_adapter(peft)
@@ -132,7 +139,12 @@ class TransformersLM(HFLM):
 
     @property
     def weights_sha256(self) -> str:
-        """Digest of the files that the base model's weights came from and, with an adapter, of the adapter's."""
+        """Digest of the files that the base model's weights came from and, with an adapter, of the adapter's.
+
+        Of a model in memory it is one of its tensors, see `tensors_sha256`: what a file says of it may be long past.
+        """
+        if self._held is not None:
+            return tensors_sha256(self._model)
         return files_sha256(**self._source, peft=self.peft)
 
     @property
@@ -146,6 +158,11 @@ class TransformersLM(HFLM):
         return {name: self.metadata[name] for name in names if name in self.metadata}
 
     @property
+    def weights_from(self) -> Literal["files", "memory"]:
+        """What `weights_sha256` is a digest of."""
+        return "files" if self._held is None else "memory"
+
+    @property
     def end_token_ids(self) -> list[int]:
         """The tokens that end a generated text."""
         configured = self._model.generation_config.eos_token_id
@@ -156,6 +173,12 @@ class TransformersLM(HFLM):
     def whole_model(self) -> Any:
         """The `transformers` model, an adapter's layers inside it where there is one."""
         return self._model.get_base_model() if isinstance(self._model, PeftModel) else self._model
+
+    def get_model_info(self) -> dict[str, Any]:
+        """lm-eval's note on the model; for one in memory no revision on the hub can be named."""
+        if self._held is None:
+            return dict(super().get_model_info())
+        return {"model_num_parameters": self.parameters, "model_dtype": self._model.dtype}
 
     def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
         """lm-eval's generations; sampled ones (`do_sample`) as `harness.models.sampling` draws them.
@@ -284,27 +307,3 @@ def _device(asked: str | None) -> str:
         log.warning("device %s: torch finds no GPU here; scoring on the CPU", asked)
         return "cpu"
     return asked
-
-
-def require_finite(requests: Sequence[Any], logprobs: Sequence[float], batch: bool = False) -> None:
-    """Refuse scores that are no numbers.
-
-    Args:
-        batch: `requests` are one batch of the model, which the message then tells of.
-
-    Raises:
-        FloatingPointError: names the document.
-    """
-    for request, logprob in zip(requests, logprobs, strict=True):
-        if not math.isfinite(logprob):
-            beside = ", ".join(dict.fromkeys(str(other.doc_id) for other in requests)) if batch else ""
-            raise FloatingPointError(
-                f"{request_name(request)}{f' (in the batch of documents {beside})' if batch else ''}: log-likelihood "
-                f"is {logprob} for {request.args[:2][-1][:80]!r}. Half precision overflows in some models (score with "
-                "dtype=float32); else the weights are damaged or diverged."
-            )
-
-
-def request_name(request: Any) -> str:
-    """What a message calls a request."""
-    return f"{request.task_name or 'request'}, document {request.doc_id}"

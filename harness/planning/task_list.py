@@ -85,7 +85,7 @@ _NOTES = (
 
 def _takes(benchmark: Benchmark, family: str) -> bool:
     asked = set(_leaves(TASKS_OF[family].split(", ")))  # type: ignore[index]
-    return benchmark.name in asked or benchmark.whole in asked
+    return benchmark.name in asked or benchmark.whole in asked or family in benchmark.families
 
 
 def _leaves(names: Sequence[str]) -> Iterator[str]:

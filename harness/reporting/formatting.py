@@ -55,6 +55,8 @@ def task_name(task: str) -> str:
     }
     if task in names:
         return names[task]
+    if task in BENCHMARKS and BENCHMARKS[task].title:
+        return BENCHMARKS[task].title
     if task in BENCHMARKS and BENCHMARKS[task].generation:
         return _generation_name(task)
     form, _, kind = task.rpartition("_")

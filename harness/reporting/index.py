@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.metrics.benchmarks import BENCHMARKS
 from harness.reporting.schema import Entry, Report, Stage
 
 STEREOSET_TASKS = (
@@ -97,6 +98,12 @@ class Index:
     def crows_task(self, stage: Stage) -> str | None:
         """The form that stands for the model everywhere in a report: likelihood where scored."""
         return next(iter(self.crows_tasks(stage)), None)
+
+    def other_tasks(self, stage: Stage) -> list[str]:
+        """The benchmarks scored at a stage that have no place of their own in a report: those added later."""
+        placed = {*STEREOSET_TASKS, *(task for form in CROWS_FORMS for task in form), PERPLEXITY_TASK}
+        scored = self.tasks(stage) - placed
+        return [task for task, benchmark in BENCHMARKS.items() if task in scored and not benchmark.generation]
 
     def same_form(self, stage: Stage, task: str) -> str | None:
         """The CrowS-Pairs task of another stage that is of one form with `task`: its own may be of all pairs."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
+from harness.metrics.benchmarks import BENCHMARKS, Metric
 from harness.metrics.intervals import CLUSTERS_THAT_AGREE, LEVEL, SIGNIFICANT
 from harness.reporting.schema import Flag, Legend, MetricLegend
 
@@ -132,8 +133,11 @@ P_VALUES = (
 
 
 def metric_legend(metric: str) -> MetricLegend:
-    """The legend of a metric; one that is not listed is called by its key and has no known ideal."""
-    return METRICS.get(metric) or MetricLegend(label=metric, unit="", best=None)
+    """The legend of a metric; one that neither stands here nor at a benchmark has its key for a name and no ideal."""
+    if metric in METRICS:
+        return METRICS[metric]
+    told = (benchmark.legend[metric] for benchmark in BENCHMARKS.values() if metric in benchmark.legend)
+    return MetricLegend(**next(told, Metric(metric, "", None))._asdict())
 
 
 def legend(metrics: set[str]) -> Legend:

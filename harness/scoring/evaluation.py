@@ -6,7 +6,6 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,6 +14,7 @@ from harness.judging.saved_texts import judge_saved
 from harness.metrics.benchmarks import BENCHMARKS
 from harness.scoring.conditions import scoring_conditions
 from harness.scoring.documents import drawn_documents, drop_padding, require_documents
+from harness.scoring.noted import git_asked_in_repositories_only, machine_described_once
 from harness.scoring.task_files import Selection, select
 from harness.scoring.trained import trained_from
 from harness.storage.provenance import Provenance
@@ -33,7 +33,7 @@ def score(
     *,
     model: str,
     metadata: Mapping[str, Any] | None = None,
-    limits: Mapping[str, int] | None = None,
+    limits: Mapping[str, int] | int | None = None,
     gen_kwargs: Mapping[str, Any] | None = None,
     stage: Literal["base", "step"] = "base",
     step: int | None = None,
@@ -52,7 +52,8 @@ def score(
         tasks: task or group names.
         model: the name that reports call it by.
         metadata: for the tasks' readers, over what they are told of the model anyway: `data_dir`, `permutations`, ...
-        limits: how many of a task's documents to score, the first ones; all of those of tasks that it does not name.
+        limits: how many of a task's documents to score, the first ones, for every task or by name; all of those of
+            tasks that it does not name.
         gen_kwargs: over the generation arguments of all tasks, as lm-eval's `--gen_kwargs`.
         stage: with `step`, `epoch`, `fold` and `checkpoint`: where in training the weights are from.
         inputs_sha256: what decided the scores, for whoever asks later whether they are up to date.
@@ -68,8 +69,10 @@ def score(
         return judge_saved(saved if lm.rank == 0 else None)
     started = time.monotonic()
     metadata = {**lm.task_metadata, **(metadata or {})}
-    folder_of = None if checkpoint is None else Path(checkpoint)
-    training = trained_from(folder_of, lm.base_weights_sha256, adapter=lm.adapter is not None)
+    training: Mapping[str, Any] = {}
+    if lm.weights_from == "files":
+        folder_of = None if checkpoint is None else Path(checkpoint)
+        training = trained_from(folder_of, lm.base_weights_sha256, adapter=lm.adapter is not None)
     results = evaluate(lm, tasks, metadata, limits=limits, gen_kwargs=gen_kwargs, judge_later=True)
     if results is None:
         return judge_saved(None)
@@ -78,6 +81,7 @@ def score(
         pretrained=lm.pretrained,
         parameters=lm.parameters,
         weights_sha256=lm.weights_sha256,
+        weights_from=lm.weights_from,
         **training,
         stage=stage,
         step=step,
@@ -106,7 +110,7 @@ def evaluate(
     lm: Any,
     tasks: Sequence[str] | Selection,
     metadata: Mapping[str, Any],
-    limits: Mapping[str, int] | None = None,
+    limits: Mapping[str, int] | int | None = None,
     items: int | None = None,
     judge_later: bool = False,
     **options: Any,
@@ -117,7 +121,7 @@ def evaluate(
         lm: any of lm-eval's models.
         tasks: task or group names; or what `select` found of them, which knows the metadata then.
         metadata: for the tasks' readers: what tokenizer, which data, ...
-        limits: how many of a task's documents to score, the first ones, by task name.
+        limits: how many of a task's documents to score, the first ones, for every task or by name.
         items: score only so many items of each task, drawn from those that would be scored, always the same ones.
         judge_later: leave generated texts as they are, for `harness.judging.saved_texts.judge_saved`.
         options: further arguments of `simple_evaluate`.
@@ -137,10 +141,11 @@ def evaluate(
     loaded = selection.manager.load(selection.names)
     if limits:
         # lm-eval has one limit for all tasks, and takes lists of documents a task instead; it refuses too long ones.
+        asked = dict.fromkeys(loaded["tasks"], limits) if isinstance(limits, int) else limits
         options["samples"] = {
-            name: list(range(min(limits[name], len(task.eval_docs))))
+            name: list(range(min(asked[name], len(task.eval_docs))))
             for name, task in loaded["tasks"].items()
-            if name in limits
+            if name in asked
         }
     if items is not None:
         limit, listed = options.pop("limit", None), options.pop("samples", None) or {}
@@ -154,7 +159,7 @@ def evaluate(
         require_documents(name, task, lm.world_size, options.get("limit"), options.get("samples"))
     children = {child for members in loaded["group_map"].values() for child in members}
     tracker = EvaluationTracker()
-    with _git_asked_in_repositories_only():
+    with git_asked_in_repositories_only(), machine_described_once():
         results: Results | None = simple_evaluate(
             lm,
             **{"model_args": {name: metadata[name] for name in ("pretrained", "peft") if name in metadata}, **options},
@@ -173,21 +178,6 @@ def evaluate(
     if not options.get("predict_only"):
         _add_pooled(results)
     return results
-
-
-@contextmanager
-def _git_asked_in_repositories_only() -> Iterator[None]:
-    """lm-eval asks git for the working folder's commit, and git complains on stderr where it is no repository."""
-    from lm_eval import evaluator
-
-    here = Path.cwd()
-    asks = evaluator.get_git_commit_hash
-    if not any((folder / ".git").exists() for folder in (here, *here.parents)):
-        evaluator.get_git_commit_hash = lambda: None
-    try:
-        yield
-    finally:
-        evaluator.get_git_commit_hash = asks
 
 
 def write_scored(

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from harness.data.plugins import leave_out, left_out
+from harness.metrics.benchmarks import plugins
 from harness.storage.shipped import shipped
 from harness.terminal.nearest import did_you_mean
 
@@ -18,8 +20,11 @@ class Selection(NamedTuple):
     names: list[str]
 
 
-def check_task_files(folder: Path) -> None:
+def check_task_files(folder: Path) -> set[str]:
     """Load every task YAML of a folder, because lm-eval passes over a broken one and then knows no task of that name.
+
+    Returns:
+        The names of its tasks and groups.
 
     Raises:
         ValueError: names the file and what is wrong with it.
@@ -27,11 +32,32 @@ def check_task_files(folder: Path) -> None:
     from lm_eval.tasks._index import TaskIndex
     from lm_eval.tasks._yaml_loader import load_yaml
 
+    names: set[str] = set()
     for path in sorted(folder.rglob("*.yaml")):
+        found: dict[str, Any] = {}
         try:
-            TaskIndex.process_cfg(load_yaml(path), path, {})
+            TaskIndex.process_cfg(load_yaml(path), path, found)
         except Exception as error:
             raise ValueError(f"{path}: broken task file ({type(error).__name__}: {error})") from error
+        names |= found.keys()
+    return names
+
+
+def _folders_of_plugins(taken: set[str]) -> list[Path]:
+    """The task folders of other packages, without those that are broken or would take the place of a task here."""
+    folders = []
+    for label, plugin in plugins().items():
+        try:
+            names = check_task_files(plugin.tasks)
+        except ValueError as error:
+            leave_out(label, str(error))
+            continue
+        if both := sorted(names & taken):
+            leave_out(label, f"{plugin.tasks} has tasks of names that are taken: {', '.join(both)}")
+            continue
+        folders.append(plugin.tasks)
+        taken = taken | names
+    return folders
 
 
 def select(tasks: Sequence[str], metadata: Mapping[str, Any], include_path: str | None = None) -> Selection:
@@ -53,15 +79,17 @@ def select(tasks: Sequence[str], metadata: Mapping[str, Any], include_path: str 
     # Where lm-eval has a task of the same name, ours is the one that is meant.
     logging.getLogger("lm_eval.tasks._index").addFilter(_is_not_ours)
     ours = shipped("tasks")
-    check_task_files(ours)
-    folders = [ours, *([include_path] if include_path else [])]
+    folders = [ours, *_folders_of_plugins(check_task_files(ours)), *([include_path] if include_path else [])]
     manager = own = TaskManager(include_path=folders, include_defaults=False, metadata=dict(metadata))
     wanted = [name for task in tasks for name in _files(task, own)]
     if not all(_matches(name, own) for name in wanted):
         manager = TaskManager(include_path=folders, metadata=dict(metadata))
     if unknown := [name for name in wanted if not _matches(name, manager)]:
         told = ", ".join(unknown) + did_you_mean(unknown[0], [*own.all_tasks, *manager.all_tasks])
-        raise ValueError(f"no such task: {told} `stereoscope tasks` lists this project's, `lm-eval ls tasks` lm-eval's")
+        raise ValueError(
+            f"no such task: {told} `stereoscope tasks` lists this project's, `lm-eval ls tasks` lm-eval's"
+            + "".join(f" Left out are those of {plugin}: {why}." for plugin, why in left_out().items())
+        )
     return Selection(manager, list(dict.fromkeys(match for name in wanted for match in _matches(name, manager))))
 
 

@@ -121,7 +121,8 @@ class Provenance(_Record):
 
     Files of before lack what has a default None: not recorded. `base_weights_sha256` is the digest of what was trained,
     an adapter's base; `trained_on` has the CrowS-Pairs that the checkpoint's split trained on, empty where it has no
-    split; `samples` the seal of each samples file.
+    split; `samples` the seal of each samples file. `weights_sha256` is a digest of files, or of the tensors of a model
+    that was in memory, as `weights_from` says; nothing is known of that one's training.
     """
 
     model: str
@@ -129,6 +130,7 @@ class Provenance(_Record):
     parameters: int
     family: Literal["causal", "masked", "seq2seq"] = "causal"
     weights_sha256: str
+    weights_from: Literal["files", "memory"] = "files"
     base_weights_sha256: str | None = None
     trained_on: dict[str, int] | None = None
     lineage: Lineage | None = None

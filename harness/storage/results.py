@@ -159,6 +159,19 @@ class _Digest:
         return Seal(sha256=self._sha256.hexdigest(), lines=self._lines)
 
 
+def copy_results(scored: Scored, folder: Path) -> Path:
+    """Put a results file and the samples beside it into another folder, whole or not at all; returns the copy.
+
+    Raises:
+        OSError: the disk is full or the folder not writable.
+    """
+    date = scored.file.stem.rpartition("_")[2]
+    for file in (*sorted(scored.file.parent.glob(f"samples_*_{date}.jsonl")), scored.file):
+        with file.open(encoding="utf-8", newline="") as lines:
+            atomic_write(folder / file.name, lines)
+    return folder / scored.file.name
+
+
 def find_scored(folder: Path) -> list[Scored]:
     """What was scored under `folder`, sorted by path: the newest results file with provenance of each sub-folder.
 
