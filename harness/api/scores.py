@@ -93,7 +93,12 @@ class Scores:
         results = self._scored.results["results"]
         if task not in results:
             raise KeyError(f"{task}: not scored; scored were {', '.join(results)}")
-        return {key.removesuffix(",none"): value for key, value in results[task].items() if key.endswith(",none")}
+        return {
+            key.removesuffix(",none"): value
+            for key, value in results[task].items()
+            # lm-eval writes "N/A" for a standard error that it has not.
+            if key.endswith(",none") and not isinstance(value, str) and "_stderr" not in key
+        }
 
     def table(self, everything: bool = False) -> str:
         """The scores as text: of each task those that are looked at first, or all of them with `everything`."""
@@ -139,7 +144,7 @@ class Scores:
 def _line(row: Score) -> tuple[str, ...]:
     told = metric_legend(row.metric).label
     name = f"{told}, {row.part}" if row.part else told
-    unit = {"percent": "%", "": ""}.get(row.unit, f" {row.unit}")
+    unit = {"percent": "%", "perplexity": "", "": ""}.get(row.unit, f" {row.unit}")
     interval = NOTHING if row.low is None or row.high is None else f"{row.low:.2f} to {row.high:.2f}"
     return (
         row.task,
@@ -160,7 +165,7 @@ def _of_others(scored: Scored) -> Iterator[Score]:
     for task, values in scored.results["results"].items():
         for key, value in values.items() if task not in BENCHMARKS else ():
             metric, comma, _ = key.partition(",")
-            if comma and isinstance(value, int | float):
+            if comma and "_stderr" not in metric and isinstance(value, int | float):
                 yield Score(task, metric, None, float(value), None, None, None, "", None, (), None)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from harness.machine.processes import join_processes, processes_on_cpu
 from harness.models.adapters import attach
 from harness.models.arguments import require_known_arguments
 from harness.models.borrowed import base_parameters, tensors_sha256
+from harness.models.requests import request_name
 from harness.models.sampling import Asked, continuations, numbered, sampling_of
 from harness.storage.weights import files_sha256, require_safe_weights
 
@@ -307,27 +307,3 @@ def _device(asked: str | None) -> str:
         log.warning("device %s: torch finds no GPU here; scoring on the CPU", asked)
         return "cpu"
     return asked
-
-
-def require_finite(requests: Sequence[Any], logprobs: Sequence[float], batch: bool = False) -> None:
-    """Refuse scores that are no numbers.
-
-    Args:
-        batch: `requests` are one batch of the model, which the message then tells of.
-
-    Raises:
-        FloatingPointError: names the document.
-    """
-    for request, logprob in zip(requests, logprobs, strict=True):
-        if not math.isfinite(logprob):
-            beside = ", ".join(dict.fromkeys(str(other.doc_id) for other in requests)) if batch else ""
-            raise FloatingPointError(
-                f"{request_name(request)}{f' (in the batch of documents {beside})' if batch else ''}: log-likelihood "
-                f"is {logprob} for {request.args[:2][-1][:80]!r}. Half precision overflows in some models (score with "
-                "dtype=float32); else the weights are damaged or diverged."
-            )
-
-
-def request_name(request: Any) -> str:
-    """What a message calls a request."""
-    return f"{request.task_name or 'request'}, document {request.doc_id}"

@@ -12,7 +12,8 @@ from lm_eval.api.registry import register_model
 from torch import Tensor
 
 from harness.data.families import Family
-from harness.models.base import TransformersLM, require_finite
+from harness.models.base import TransformersLM
+from harness.models.requests import require_finite
 from harness.terminal.bars import progress
 
 # Prompts are read at once as far as a multiple of this: longer steps make fewer batches that read more one by one.

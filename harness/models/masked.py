@@ -18,10 +18,11 @@ from transformers import AutoModelForMaskedLM
 
 from harness.data.families import Family
 from harness.data.masked_text import require_mask, scored_text, slots, windows
-from harness.models.base import TransformersLM, request_name, require_finite
+from harness.models.base import TransformersLM
 from harness.models.head import logits_at
 from harness.models.mask_filling import complete, fill_templates
 from harness.models.positions import learned_positions
+from harness.models.requests import request_name, require_finite
 from harness.models.sampling import numbered
 from harness.terminal.bars import progress
 

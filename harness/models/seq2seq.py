@@ -15,7 +15,8 @@ from harness.data.families import Family
 from harness.data.infill import source_ids, target_ids
 from harness.data.span_corruption import corrupted
 from harness.data.tokens import decoder_start_token_id
-from harness.models.base import TransformersLM, request_name, require_finite
+from harness.models.base import TransformersLM
+from harness.models.requests import request_name, require_finite
 from harness.terminal.bars import progress
 
 log = logging.getLogger(__name__)

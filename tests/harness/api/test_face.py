@@ -45,7 +45,8 @@ def test_every_file_of_the_face_that_is_called_is_exported() -> None:
         for name in re.findall(r"^def ([a-z]\w*)\(", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
         if name == file.stem
     }
-    assert functions == set(FUNCTIONS)
+    # `compare` is the report's own.
+    assert functions | {"compare"} == set(FUNCTIONS)
 
 
 def test_a_room_does_not_hide_a_function_of_its_name() -> None:
