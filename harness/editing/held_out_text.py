@@ -22,8 +22,8 @@ from harness.data.infill import filled, require_sentinels, sentinel, source_ids,
 from harness.data.masked_text import scored_text
 from harness.data.sources import locate
 from harness.data.wikitext import passages
-from harness.storage.controls import Slice
 from harness.models.base import TransformersLM
+from harness.storage.controls import Slice
 
 WORDS: Mapping[Family, int] = {"causal": 320, "masked": 64, "seq2seq": 64}
 """Words of a passage: short where each mask costs one more reading of it."""

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness.storage.controls import CONTROL_FILE, ControlRecord, Matched
 from harness.machine.startup import imports_uncollected
+from harness.storage.controls import CONTROL_FILE, ControlRecord, Matched
 from harness.storage.files import atomic_write
 from harness.storage.provenance import MatchedBy
 from harness.storage.weights import weights_sha256

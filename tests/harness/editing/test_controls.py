@@ -19,8 +19,8 @@ from safetensors.torch import load_file
 from harness.editing.held_out_text import held_out_text
 from harness.editing.job import make_controls, write_control_job
 from harness.editing.matching import TOLERANCE
-from harness.storage.controls import CONTROL_FILE, ControlRecord, read_record
 from harness.models.any import load_lm
+from harness.storage.controls import CONTROL_FILE, ControlRecord, read_record
 from harness.storage.weights import weights_sha256
 
 WEIGHTS = "adapter_model.safetensors"
