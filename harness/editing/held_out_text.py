@@ -35,7 +35,7 @@ Training on sentences that each follow the start token makes that beginning itse
 there), which in a passage weighs as much as a few per cent of perplexity and in a document as nothing.
 """
 
-ALL_WORDS = 6144
+ALL_WORDS = 3072
 MASK_EVERY = 8
 GAP_EVERY, GAP_WORDS = 20, 3
 UNIT: Mapping[Family, str] = {"causal": "words", "masked": "masked tokens", "seq2seq": "decoder tokens"}
