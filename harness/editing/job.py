@@ -153,17 +153,9 @@ def _aim(
     trained: Sequence[Trained],
     load: Callable[[Path], TransformersLM],
 ) -> Aim:
-    from harness.editing.noise import adapter_norm, distance, is_adapter
-
     matched, changes = [], []
     for one in trained:
-        if is_adapter(one.checkpoint):
-            lm.use_adapter(one.checkpoint)
-            losses, norm = text.losses(lm), adapter_norm(one.checkpoint)
-            lm.use_adapter(None)
-        else:
-            other = load(one.checkpoint)
-            losses, norm = text.losses(other), distance(lm, other)
+        losses, norm = _outcome(lm, text, one.checkpoint, load)
         changes.append(losses - base)
         matched.append(
             Matched(
@@ -189,6 +181,21 @@ def _aim(
             f"standard errors ({100 * rise.error:.2f}% each)"
         )
     return Aim(rise, norm, tuple(matched), reason)
+
+
+def _outcome(
+    lm: TransformersLM, text: HeldOutText, checkpoint: Path, load: Callable[[Path], TransformersLM]
+) -> tuple[NDArray[np.float64], float]:
+    """The losses of a trained checkpoint and the norm of its update."""
+    from harness.editing.noise import adapter_norm, distance, is_adapter
+
+    if not is_adapter(checkpoint):
+        trained = load(checkpoint)
+        return text.losses(trained), distance(lm, trained)
+    lm.use_adapter(checkpoint)
+    losses = text.losses(lm)
+    lm.use_adapter(None)
+    return losses, adapter_norm(checkpoint)
 
 
 def _noise(lm: TransformersLM, like: Path, seed: int, load: Callable[[Path], TransformersLM]) -> Noise:
