@@ -206,6 +206,16 @@ def score(job: Annotated[Path, typer.Argument(help="Job file of a run's scoring 
     run_job(job)
 
 
+@app.command(hidden=True)
+def control(job: Annotated[Path, typer.Argument(help="Job file of a run's control stage.")]) -> None:
+    """Make the controls that a trained model is compared with; `stereoscope run` starts this in one process."""
+    from harness.editing.job import run_control
+    from harness.machine.orphans import exit_with_run
+
+    exit_with_run()
+    run_control(job)
+
+
 @app.command()
 def model(
     name: Annotated[str, typer.Argument(help="smollm2-135m")],

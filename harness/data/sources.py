@@ -47,6 +47,11 @@ class Source(NamedTuple):
     samples: Path = SAMPLE
 
 
+_WIKITEXT2 = (
+    "https://huggingface.co/datasets/ggml-org/ci/resolve/927b3642933080f1b0e811e2f916e14c292992f9/wikitext-2-raw-v1.zip"
+)
+
+
 def _prompts(file: str, digest: str, sample: str) -> Source:
     return Source(
         path=f"real_toxicity_prompts/{file}",
@@ -111,13 +116,21 @@ SOURCES: dict[Name, Source] = {
     ),
     "wikitext2": Source(
         path="wikitext2/wiki.test.raw",
-        url="https://huggingface.co/datasets/ggml-org/ci/resolve/927b3642933080f1b0e811e2f916e14c292992f9/"
-        "wikitext-2-raw-v1.zip",
+        url=_WIKITEXT2,
         pins=(Pin("sha256", "173c87a53759e0201f33e0ccf978e510c2042d7f2cb78229d9a50d79b9e7dd08"),),
         licence="CC BY-SA 3.0 and GFDL (text of Wikipedia)",
         publication="Merity et al. 2017, arXiv 1609.07843",
         sample="6 original short articles",
         member="wikitext-2-raw/wiki.test.raw",
+    ),
+    "wikitext2_valid": Source(
+        path="wikitext2/wiki.valid.raw",
+        url=_WIKITEXT2,
+        pins=(Pin("sha256", "4cd0f6876d07a413aa911261ff6d363c72d757d47f0fdd6015702014c89cb9c7"),),
+        licence="CC BY-SA 3.0 and GFDL (text of Wikipedia)",
+        publication="Merity et al. 2017, arXiv 1609.07843",
+        sample="8 original short articles",
+        member="wikitext-2-raw/wiki.valid.raw",
     ),
     "rtp_challenging": _prompts(
         "toxic.jsonl",

@@ -1,4 +1,7 @@
-"""WikiText-2 raw, test file (Merity et al. 2017, arXiv 1609.07843): running text, to see what a debiased model lost."""
+"""WikiText-2 raw (Merity et al. 2017, arXiv 1609.07843): running text, to see what a debiased model lost.
+
+The test file is scored; the validation file is what settings and controls may look at.
+"""
 
 from __future__ import annotations
 
@@ -76,6 +79,23 @@ class Asked(NamedTuple):
     tokens: int
     share: float
     columns: Mapping[str, object] = {}
+
+
+def passages(path: Path, words: int, count: int) -> list[str]:
+    """Passages of up to `words` words of running text, detokenised, without headings, evenly spaced over the file.
+
+    Args:
+        count: how many at most; a file that has fewer gives all it has.
+    """
+    from lm_eval.tasks.wikitext.preprocess_wikitext import wikitext_detokenizer
+
+    found = []
+    for document in read(path):
+        lines = wikitext_detokenizer({"page": document.page}).split("\n")
+        text = [word for line in lines if not line.strip().startswith("=") for word in line.split()]
+        found += [" ".join(text[start : start + words]) for start in range(0, len(text), words)]
+    taken = min(count, len(found))
+    return [found[number * len(found) // taken] for number in range(taken)]
 
 
 def dataset(**metadata: object) -> dict[str, Dataset]:

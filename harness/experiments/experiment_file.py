@@ -7,20 +7,23 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from harness.experiments.places import Places, experiment_path
 from harness.machine.strategy import read_strategy
-from harness.planning.planned_model import PlannedModel
+from harness.planning.planned_model import PlannedControl, PlannedModel
 from harness.reporting.thresholds import Thresholds
 from harness.storage.files import read_yaml
 
 Lines = Mapping[tuple[str | int, ...], int]
 OURS_TO_SET = ("output_dir", "model_name_or_path", "data_dir", "start_token_id", "resume_from_checkpoint")
 """Training keys that the experiment fills in itself."""
+
+SEEDED = ("seed", "data_seed")
+"""Training keys that `seeds` takes the place of."""
 
 PATHS_IN_METADATA = ("_classifier", "data_dir", "split", "tokenizer")
 PATHS_IN_MODEL_ARGS = ("tokenizer", "peft", "delta")
@@ -39,7 +42,15 @@ def check_name(name: str) -> str:
     return name
 
 
+def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(seeds)) < len(seeds):
+        raise ValueError("a seed stands there twice, which would train or make the same again; name each once")
+    return seeds
+
+
 FileName = Annotated[str, AfterValidator(check_name)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Seeds = Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(_distinct)]
 
 
 class _Strict(BaseModel):
@@ -73,10 +84,29 @@ class Scoring(_Strict):
     gen_kwargs: dict[str, Any] = Field(default_factory=dict)
 
 
+class Control(_Strict):
+    """What training is compared with. `noise`: the base with random noise that does as much to its perplexity."""
+
+    kind: Literal["noise"]
+    seeds: Seeds = (0,)
+
+
+def _control(written: Any) -> Any:
+    return {"kind": written} if isinstance(written, str) else written
+
+
+def _one_of_each(controls: tuple[Control, ...]) -> tuple[Control, ...]:
+    kinds = [control.kind for control in controls]
+    if len(set(kinds)) < len(kinds):
+        raise ValueError("two controls of one kind; give one of them all the seeds")
+    return controls
+
+
 class ExperimentFile(_Strict):
     """Score each model, fine-tune it, score every checkpoint with the same tasks, report.
 
     A stage that fails is started again up to `restarts` times, each time only if it had come further than before.
+    `seeds` trains each fold with each of them, `controls` makes models that training is compared with.
     `halves` also reports StereoSet by two fixed halves of its terms: settings chosen on one are checked on the other.
     `training` holds `accelerate_config` and the settings of `python -m training`. A model's own `tasks` take the place
     of the experiment's, its own `training` settings go over them. For a checkpoint the tasks of CrowS-Pairs become
@@ -93,6 +123,8 @@ class ExperimentFile(_Strict):
     retention: Thresholds = Thresholds()
     scoring: Scoring = Scoring()
     training: dict[str, Any] = Field(default_factory=dict)
+    seeds: Seeds | None = None
+    controls: Annotated[tuple[Annotated[Control, BeforeValidator(_control)], ...], AfterValidator(_one_of_each)] = ()
 
 
 @dataclass(frozen=True)
@@ -143,9 +175,11 @@ def _checked(source: str, settings: Mapping[str, Any], lines: Lines) -> Experime
     names = [model.name for model in file.models]
     if len(set(names)) != len(names):
         raise ValueError(f"{source}: two models of one name in {names}; results go into folders of these names")
-    _check_training(source, lines, ("training",), file.training)
-    for index, model in enumerate(file.models):
-        _check_training(source, lines, ("models", index, "training"), model.training)
+    for place, training in (
+        (("training",), file.training),
+        *((("models", index, "training"), model.training) for index, model in enumerate(file.models)),
+    ):
+        _check_training(source, lines, place, training, bool(file.seeds))
     return file
 
 
@@ -199,6 +233,8 @@ def _planned(file: ExperimentFile, model: ModelEntry, places: Places) -> Planned
         start_token_id=model.start_token_id,
         model_args=places.found_in(model.model_args, PATHS_IN_MODEL_ARGS),
         folder=places.beside,
+        seeds=file.seeds or (),
+        controls=tuple(PlannedControl(control.kind, control.seeds) for control in file.controls),
     )
 
 
@@ -212,12 +248,18 @@ def _explain(source: str, lines: Lines, error: dict[str, Any]) -> str:
     return f"{where}: {key}: {error['msg']} (found {error['input']!r})"
 
 
-def _check_training(source: str, lines: Lines, place: tuple[str | int, ...], settings: dict[str, Any]) -> None:
+def _check_training(
+    source: str, lines: Lines, place: tuple[str | int, ...], settings: dict[str, Any], seeded: bool
+) -> None:
     from training.config import problems
 
     for key in OURS_TO_SET:
         if key in settings:
             raise ValueError(f"{_at(source, lines, (*place, key))}: {key!r} is set by the experiment itself")
+    for key in SEEDED:
+        if seeded and key in settings:
+            where = _at(source, lines, (*place, key))
+            raise ValueError(f"{where}: {key!r} and `seeds` contradict each other; drop one")
     for key, problem in problems({key: value for key, value in settings.items() if key != "accelerate_config"}):
         raise ValueError(f"{_at(source, lines, (*place, key))}: {problem}")
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from harness.data.families import TASKS_OF, family
+from harness.data.families import TASKS_OF, family, family_of
+from harness.data.infill import require_sentinels
+from harness.data.sources import find
+from harness.data.tokens import load_tokenizer
 from harness.experiments.experiment_file import Experiment
 from harness.machine.devices import require_able, require_deepspeed, visible_gpus
 from harness.machine.strategy import read_strategy
@@ -85,6 +88,40 @@ def _config(
             f"{experiment.name}, model {model.name}: no folder {model.pretrained} {looked_in(model.folder)}, and as a "
             f"hub id it gives no model: {error}"
         ) from error
+
+
+def check_controls(experiment: Experiment) -> None:
+    """Check that each model's controls can be sized: there is training to compare with, and text to measure it on.
+
+    Raises:
+        FileNotFoundError: the data folder has no validation text.
+        ValueError: names the model, and what to set instead.
+    """
+    for model in experiment.models:
+        if not model.controls:
+            continue
+        where = f"{experiment.name}, model {model.name}: controls"
+        find("wikitext2_valid", experiment.data_dir)
+        if still := _trains_nothing(model.training):
+            raise ValueError(f"{where}: nothing is trained ({still}), so there is nothing to compare with; drop them")
+        source = {"pretrained": model.pretrained, "revision": model.revision}
+        if family_of(source) == "seq2seq":
+            try:
+                require_sentinels(load_tokenizer({**model.model_args, **source}), "perplexity on running text")
+            except ValueError as error:
+                raise ValueError(f"{where}: {error}, or drop `controls`") from error
+
+
+def _trains_nothing(training: Mapping[str, Any]) -> str | None:
+    """The setting because of which a training would change no weight, if there is one."""
+    from training.config import folds_of
+
+    if not folds_of(training):
+        return "no folds"
+    steps, epochs = float(training.get("max_steps") or -1), float(training.get("num_train_epochs", 1))
+    if steps <= 0 and epochs <= 0:
+        return f"num_train_epochs: {epochs:g}"
+    return "learning_rate: 0" if float(training.get("learning_rate", 1)) == 0 else None
 
 
 def _check_tasks(experiment: Experiment, model: PlannedModel, config: PretrainedConfig) -> None:

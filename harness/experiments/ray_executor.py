@@ -133,7 +133,7 @@ class _Fleet:
         """
         for title, stage in tuple(self.waiting):
             # In the order of the file, so that a stage that is finished already lets the next one of its model start.
-            if stage.after is not None and stage.after not in self.done:
+            if not self.done.issuperset(stage.after):
                 continue
             self.waiting.remove((title, stage))
             if stage.finished():

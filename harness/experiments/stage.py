@@ -29,7 +29,7 @@ class Stage:
     """One step: a command to launch, and whether its outcome is there already.
 
     `progress` is any value that changes when a stage that failed would go on from further than before. `after` names
-    the stage whose outcome it takes in; stages that do not wait for each other may run at once.
+    the stages whose outcome it takes in; stages that do not wait for each other may run at once.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Stage:
     finished: Callable[[], bool]
     prepare: Callable[[], None]
     progress: Callable[[], object]
-    after: str | None = None
+    after: tuple[str, ...] = ()
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -55,7 +55,7 @@ class Executor(Protocol):
         """GPUs that a stage may take whose processes no accelerate config counts."""
 
     def run(self, stages: Sequence[Stage], folder: Path, restarts: int) -> None:
-        """Run the stages that are not finished, each after the one it waits for.
+        """Run the stages that are not finished, each after those it waits for.
 
         Args:
             restarts: how often one that fails is started again, each time only if it had come further.

@@ -18,7 +18,7 @@ from harness.planning.memory import GIB, Memory, Parameters, count_parameters, e
 from harness.planning.model_shapes import SHAPES, config_of
 from harness.planning.planned_model import PlannedModel, require_found
 from harness.storage.files import looked_in
-from training.config import PairArguments, TrainingArguments
+from training.config import PairArguments, TrainingArguments, folds_of
 from training.families import with_adapter
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def known_config(model: PlannedModel) -> PretrainedConfig:
 
 
 def model_plan(model: PlannedModel) -> str:
-    """Three lines: what a model is, how its fine-tuning is spread, and the memory that it takes on each device."""
+    """What a model is, how its fine-tuning is spread, the memory that it takes on each device, and how often it is."""
     settings, strategy = model.training, model.strategy
     arguments = pair_arguments(model.pretrained, settings)
     config = known_config(model)
@@ -73,8 +73,21 @@ def model_plan(model: PlannedModel) -> str:
             f"{model.name}: {model.pretrained}, {kind}, {parameters(own)} parameters, trained: {trained}",
             f"  on {strategy}; at most {texts} a step on each",
             f"  GiB on each: {_told(memory)}",
+            *([f"  {told}"] if (told := trainings(model)) else []),
         )
     )
+
+
+def trainings(model: PlannedModel) -> str:
+    """How often a model is trained, and what is made to compare that with; "" for one training a fold and no more."""
+    folds = len(folds_of(model.training))
+    controls = [f"{len(one.seeds)} {one.kind} control{'s' if len(one.seeds) > 1 else ''}" for one in model.controls]
+    if not model.seeds and not controls:
+        return ""
+    seeds = f", each with seeds {', '.join(map(str, model.seeds))}" if model.seeds else ""
+    count = folds * max(1, len(model.seeds))
+    told = f"{count} training{'s' if count > 1 else ''}: {folds} fold{'s' if folds > 1 else ''}{seeds}"
+    return "; then ".join([told, *controls])
 
 
 def planned(

@@ -8,7 +8,7 @@ from harness.metrics.formatting import parameters
 from harness.planning.choice import Choice, Option, choice
 from harness.planning.hardware import Machine, machine
 from harness.planning.memory import GIB
-from harness.planning.plan import parts_of
+from harness.planning.plan import parts_of, trainings
 from harness.planning.planned_model import PlannedModel
 
 PARTS = ("weights", "gradients", "optimizer", "buffers", "activations", "logits", "peak")
@@ -34,6 +34,8 @@ def plan(models: Sequence[PlannedModel], device: str, host_gib: float | None = N
     for model in models:
         pair = [choice(model, on, full=full) for full in (True, False)]
         yield f"{model.name}: {model.pretrained}, {parameters(pair[0].parameters)} parameters"
+        if told := trainings(model):
+            yield f"  {told}"
         yield from (_row(one, option) for one in pair for option in one.options)
         summary.append(_summary(model, *pair))
     yield ""

@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.machine.strategy import Strategy
 from harness.models.smollm2 import INSTALL, NAME
 from harness.storage.files import looked_in
+
+
+class PlannedControl(NamedTuple):
+    """A kind of control that what training did is compared with; one is made and scored for each seed."""
+
+    kind: str
+    seeds: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -18,7 +25,8 @@ class PlannedModel:
 
     `tasks` are those of the base and, held-out pairs in place of all, of its checkpoints. `training` holds settings of
     `python -m training` alone. `accelerate_config` is the launch of the training, None one process; `strategy` says
-    how that spreads it. `folder` is the experiment file's, where a model's folder is looked for first.
+    how that spreads it. `folder` is the experiment file's, where a model's folder is looked for first. With `seeds`
+    each fold is trained with each of them; () leaves `training` its own seed.
     """
 
     name: str
@@ -31,6 +39,8 @@ class PlannedModel:
     start_token_id: int | None = None
     model_args: Mapping[str, Any] = field(default_factory=dict)
     folder: Path = Path()
+    seeds: tuple[int, ...] = ()
+    controls: tuple[PlannedControl, ...] = ()
 
 
 def require_found(model: PlannedModel) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from harness.metrics.benchmarks import BENCHMARKS, HELD_OUT_OF
 from harness.metrics.kinks import ICAT_OF
 from harness.metrics.statistics import holm
+from harness.reporting.beyond import beyond
 from harness.reporting.conditions import concerned, differences, prompt_difference
 from harness.reporting.contamination import Evidence
 from harness.reporting.continuations import worst_continuations
@@ -26,6 +27,7 @@ from harness.reporting.schema import (
     Covers,
     Entry,
     Flag,
+    Repeat,
     Report,
     Retention,
     Stage,
@@ -96,12 +98,19 @@ def _family_entries(
 ) -> Iterable[tuple[StageFiles, list[ConditionDifference], list[Entry]]]:
     base = read_stage(family.base) if family.base else {}
     steps = [(stage, read_stage(stage)) for stage in family.steps]
-    # The base's held-out score stands beside the steps' only if all of them held out the same pairs.
+    controls = [read_stage(stage) for stage in family.controls]
+    # The base's and the controls' held-out scores stand beside the steps' only if all of these held out the same pairs.
     for whole, held_out in HELD_OUT_OF.items():
         pools = {pair_ids(scores[held_out]): scores[held_out] for _, scores in steps if held_out in scores}
-        if whole in base and len(pools) == 1 and (pool := next(iter(pools))) <= pair_ids(base[whole]):
-            base[held_out] = restricted(base[whole], pools[pool])
-    for stage, found in [*([(family.base, base)] if family.base else []), *steps]:
+        if len(pools) != 1:
+            continue
+        (pool,) = pools
+        for scored in (base, *controls):
+            if whole in scored and pool <= pair_ids(scored[whole]):
+                scored[held_out] = restricted(scored[whole], pools[pool])
+    last = family.steps[-1] if family.steps else None
+    others = [*steps, *zip(family.controls, controls, strict=True)]
+    for stage, found in [*([(family.base, base)] if family.base else []), *others]:
         matched = {task: None if found is base else matched_base(scores, base) for task, scores in found.items()}
         conditions = differences(None if found is base else family.base, stage)
         conditions += [one for task in found if (one := prompt_difference(found[task], matched[task]))]
@@ -111,7 +120,22 @@ def _family_entries(
             for task, scores in found.items()
             for entry in _entries(stage, scores, matched[task], halves, evidence)
         ]
+        if stage is last and controls:
+            entries = _beside_control(entries, found, controls[0])
         yield stage, conditions, entries
+
+
+def _beside_control(
+    entries: Sequence[Entry], step: Mapping[str, TaskScores], control: dict[str, TaskScores]
+) -> list[Entry]:
+    """The entries of the step that a control was made as large as, with what the step did beyond it."""
+    found: dict[tuple[str, str, str | None], dict[str, float | None]] = {}
+    for task, scores in step.items():
+        if (other := matched_base(scores, control, "the control")) is not None:
+            run = Step(scores.records, scores.runs, scores.fold_of)
+            for metric, gain in beyond(scores.benchmark, run, other.records).items():
+                found[task, metric, None] = _fields(gain, "beyond", "beyond_p", value="beyond_change")
+    return [entry.model_copy(update=found.get((entry.task, entry.metric, entry.part), {})) for entry in entries]
 
 
 def _entries(
@@ -185,7 +209,8 @@ def _entry(
     provenance = stage.provenance
     metric, _, own_part = item.metric.partition("/")
     value = _rounded(item.value)
-    averaged = bool(scores.folds) and not scores.pooled
+    # A pooled set of all folds is one number, of which each seed has its own.
+    averaged = bool(scores.seeds) or (bool(scores.folds) and not scores.pooled)
     flags: set[Flag] = set(task_flags)
     if value is None:
         flags.add("undefined")
@@ -199,8 +224,10 @@ def _entry(
         parameters=provenance.parameters,
         stage=stage.stage,
         step=stage.step,
+        control=provenance.control,
         epoch=stage.epoch,
         folds=list(scores.folds),
+        seeds=list(scores.seeds),
         started_after=provenance.started_after,
         prompt=stage.prompt,
         task=scores.task,
@@ -215,6 +242,7 @@ def _entry(
         of=scores.items if part is None else None if scores.limited else item.n,
         clusters=item.clusters,
         fold_values=[_rounded(fold) for fold in item.run_values] if averaged else None,
+        repeats=[Repeat(**run._asdict()) for run in scores.runs] if averaged else [],
         base_value=_rounded(item.base_value),
         **_fields(item.change, "difference", "p_value"),
         p_holm=_rounded_p(p_holm),
@@ -248,8 +276,12 @@ def _stage(stage: StageFiles, kept: Retention | None, conditions: list[Condition
         family=provenance.family,
         stage=stage.stage,
         step=stage.step,
+        control=provenance.control,
+        matched_by=provenance.matched_by,
         epoch=_rounded(stage.epoch),
         folds=stage.folds,
+        seeds=stage.seeds,
+        left_out=list(stage.left_out),
         started_after=provenance.started_after,
         started_after_id=provenance.started_after_id,
         prompt=stage.prompt,

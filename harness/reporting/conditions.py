@@ -96,7 +96,8 @@ def _both(one: str | None, other: str | None) -> tuple[str, str]:
 
 
 def _of_fold(checkpoint: Checkpoint, value: str) -> str:
-    return value if checkpoint.fold is None else f"fold {checkpoint.fold}: {value}"
+    told = [f"{part} {number}" for part, number in checkpoint.repeat if number is not None]
+    return f"{', '.join(told)}: {value}" if told else value
 
 
 def _told(value: object) -> str:

@@ -39,4 +39,4 @@ def ordered(flags: set[Flag]) -> list[Flag]:
 def _trained_on(stage: StageFiles, data: str) -> bool:
     """Whether any checkpoint's split says so. Files of before do not say, and are of checkpoints trained here."""
     told = [scored.provenance.trained_on for checkpoint in stage.checkpoints for scored in checkpoint.scored]
-    return stage.stage != "base" and any(one is None or one.get(data) for one in told)
+    return stage.stage == "step" and any(one is None or one.get(data) for one in told)

@@ -8,11 +8,14 @@ from harness.reporting.schema import Entry, Stage
 
 
 def stage_name(stage: Stage) -> str:
-    """ "base" or "step 150 (5 folds)"."""
+    """ "base", "step 150 (5 folds, 3 seeds)" or "noise control (3 seeds)"."""
     if stage.stage == "base":
         return "base"
     name = "last step" if stage.step is None else f"step {stage.step}"
-    return f"{name} ({len(stage.folds)} folds)" if len(stage.folds) > 1 else name
+    counts = {"folds": len(stage.folds), "seeds": len(stage.seeds)}
+    several = ", ".join(f"{count} {what}" for what, count in counts.items() if count > 1)
+    name = f"{stage.control} control" if stage.stage == "control" else name
+    return f"{name} ({several})" if several else name
 
 
 def number(entry: Entry | None, decimals: int = 1) -> str:
@@ -74,6 +77,16 @@ def _generation_name(task: str) -> str:
     source, _, part = rest.partition("_")
     where = {"rtp": "RealToxicityPrompts", "bold": "BOLD"}.get(source)
     return f"{told}, {where} {part.replace('_', ' ')}" if where else f"{told}, {rest.replace('_', ' ')}"
+
+
+def beyond_control(entry: Entry | None, decimals: int = 1) -> str:
+    """How much less far from the ideal than the control's an entry is, with its 95% interval; below 0 is better."""
+    if entry is None or entry.beyond_change is None:
+        return NOTHING
+    told = signed(entry.beyond_change, decimals)
+    if entry.beyond_low is None or entry.beyond_high is None:
+        return told
+    return f"{told} ({signed(entry.beyond_low, decimals)} to {signed(entry.beyond_high, decimals)})"
 
 
 def change(entry: Entry | None, decimals: int = 1) -> str:

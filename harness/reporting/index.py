@@ -25,7 +25,7 @@ CROWS_FORMS = (
 )
 PERPLEXITY_TASK = "wikitext2"
 
-_Place = tuple[str, str, str, str | None, str, int | None]
+_Place = tuple[str, str, str, str | None, str, int | None, str | None]
 
 
 class Index:
@@ -65,11 +65,16 @@ class Index:
         ]
 
     def families(self) -> list[list[Stage]]:
-        """The stages of each model, base first, in the report's order."""
+        """The base and the steps of each model, base first, in the report's order; `controls` has the others."""
         groups: dict[tuple[str, str, str, str | None], list[Stage]] = {}
         for stage in self.stages:
-            groups.setdefault((stage.run, stage.model, stage.started_after, stage.prompt), []).append(stage)
+            if stage.stage != "control":
+                groups.setdefault(_model(stage), []).append(stage)
         return list(groups.values())
+
+    def controls(self, stage: Stage) -> list[Stage]:
+        """What the last step of a stage's model is compared with."""
+        return [other for other in self.stages if other.stage == "control" and _model(other) == _model(stage)]
 
     def name(self, stage: Stage) -> str:
         """What to call a stage's model: with its run, start token or prompt where its name alone is ambiguous."""
@@ -111,5 +116,9 @@ class Index:
         return next((other for other in self.crows_tasks(stage) if other in form), None)
 
 
+def _model(stage: Stage) -> tuple[str, str, str, str | None]:
+    return (stage.run, stage.model, stage.started_after, stage.prompt)
+
+
 def _place(item: Stage | Entry) -> _Place:
-    return (item.run, item.model, item.started_after, item.prompt, item.stage, item.step)
+    return (item.run, item.model, item.started_after, item.prompt, item.stage, item.step, item.control)

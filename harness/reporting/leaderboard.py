@@ -38,7 +38,7 @@ class Row(NamedTuple):
 
 
 def rows(report: Report) -> list[Row]:
-    """The leaderboard's rows: models by size, base first, then steps.
+    """The leaderboard's rows: models by size, base first, then steps, then what these are compared with.
 
     Steps are ranked by ICAT among themselves, over all models that were scored on the same items. A step that is broken
     or of which nobody knows what it kept has no rank: a model that no longer prefers language to noise would win.
@@ -100,7 +100,7 @@ def leaderboard_markdown(report: Report) -> str:
         stage = row.stage
         lines.append(
             [
-                "base" if stage.stage == "base" else _or_nothing(row.rank),
+                _or_nothing(row.rank) if stage.stage == "step" else stage.stage,
                 index.name(stage),
                 stage_name(stage),
                 parameters(stage.parameters),
@@ -187,8 +187,10 @@ def _object(index: Index, row: Row) -> Json:
             "run": stage.run,
             "stage": stage.stage,
             "step": stage.step,
+            "control": stage.control,
             "epoch": stage.epoch,
             "folds": list(stage.folds),
+            "seeds": list(stage.seeds),
             "started_after": stage.started_after,
             "rank": row.rank,
             "flags": list(row.flags),
@@ -218,6 +220,8 @@ def _note(index: Index) -> str:
             "percent of pairs closer than that."
         )
     parts.append("ppl change: word perplexity against the base model.")
+    if any(stage.stage == "control" for stage in index.stages):
+        parts.append("control: random noise in the weights that training changed, of the same size; no method at all.")
     parts.append(
         "Ranked by ICAT among steps scored on the same items; a step that is broken, or of which nobody knows what it "
         "kept, is never ranked."

@@ -26,17 +26,17 @@ def by_words(benchmark: Benchmark, step: Step, base: Records | None) -> Iterator
 
     Nothing where one of the parts is empty, or the samples do not tell them apart (they are of an earlier version).
     """
-    (records,) = step.records
+    records = step.records[0]
     if any(record.words_seen is None for record in records):
         return
     names = {record.pair_id for record in records if record.words_seen}
-    parts, before = _parts(records, names), None if base is None else _parts(base, names)
-    if not all(parts.values()):
+    parts, before = [_parts(one, names) for one in step.records], None if base is None else _parts(base, names)
+    if not all(parts[0].values()):
         return
-    for part, members in parts.items():
-        of_base = None if before is None else before[part]
+    for part in parts[0]:
+        of_base, members = None if before is None else before[part], [one[part] for one in parts]
         yield from (
-            (part, item) for item in measure(benchmark, replace(step, records=[members]), of_base, benchmark.headline)
+            (part, item) for item in measure(benchmark, replace(step, records=members), of_base, benchmark.headline)
         )
     apart = benchmark._replace(
         table=lambda both: _side_by_side(benchmark, _parts(both, names)), combine=lambda sums: _gaps(benchmark, sums)

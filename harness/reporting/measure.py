@@ -12,6 +12,7 @@ from harness.metrics.benchmarks import Benchmark
 from harness.metrics.intervals import (
     CLUSTERS_THAT_AGREE,
     Bounds,
+    Design,
     bounds,
     distance_change,
     largest,
@@ -158,20 +159,25 @@ def _smooth(item: Measurement, rows: Rows) -> Measurement:
         return found
     before = rows.of_base(rows.before[metric])
     change = _ends(bounds(after - before, design), float(after[0] - before[0]))
-    best = metric_legend(metric.partition("/")[0]).best
-    distance = ratio = None
+    ratio = None
     if metric in MAGNITUDES and np.all(after > 0) and np.all(before > 0):
         logarithm = bounds(np.log(after / before), design)
         ratio = _ends(
             Bounds(np.exp(logarithm.low), np.exp(logarithm.high), *logarithm[2:]), float(after[0] / before[0])
         )
+    return replace(found, change=change, distance=nearer(metric, after, before, design), ratio=ratio)
+
+
+def nearer(metric: str, after: Array, before: Array, design: Design) -> Estimate | None:
+    """The distance from a metric's ideal after minus that before, from the rows of both; None without an ideal."""
+    best = metric_legend(metric.partition("/")[0]).best
+    if best not in ("50", "0"):
+        return None
     if metric in MAGNITUDES:
-        distance = change if best == "0" else None
-    elif best in ("50", "0"):
-        ideal = float(best)
-        moved = abs(after[0] - ideal) - abs(before[0] - ideal)
-        distance = _ends(distance_change(after, before, ideal, design), float(moved))
-    return replace(found, change=change, distance=distance, ratio=ratio)
+        return _ends(bounds(after - before, design), float(after[0] - before[0]))
+    ideal = float(best)
+    moved = abs(after[0] - ideal) - abs(before[0] - ideal)
+    return _ends(distance_change(after, before, ideal, design), float(moved))
 
 
 def _with_kink(item: Measurement, rows: Rows) -> Measurement:

@@ -40,7 +40,7 @@ class _Loss(NamedTuple):
 
 
 def retention(entries: Sequence[Entry], thresholds: Thresholds) -> Retention | None:
-    """What one step kept of its base model, from the step's entries; None if no base model was scored.
+    """What one step or control kept of its base model, from its entries; None if no base model was scored.
 
     Several folds are judged by their mean's interval, and each by its own value: pooled with the others, the bias
     scores of a broken fold would count.

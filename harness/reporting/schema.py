@@ -11,14 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from harness.data.families import Family
 from harness.reporting.thresholds import Thresholds
 from harness.storage.files import atomic_write
-from harness.storage.provenance import Asking, Generation, TaskData
+from harness.storage.provenance import Asking, Generation, MatchedBy, TaskData
 
 SCHEMA_VERSION = "1.2"
 SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
 
 Number: TypeAlias = Annotated[float, Field(allow_inf_nan=False)]
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-StageName: TypeAlias = Literal["base", "step"]
+StageName: TypeAlias = Literal["base", "step", "control"]
 Best: TypeAlias = Literal["higher", "lower", "50", "0"]
 Covers: TypeAlias = Literal["items", "items and training"]
 Flag: TypeAlias = Literal[
@@ -57,16 +57,25 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Repeat(_Part):
+    """One of the trainings, or draws of a control, that a stage is made of."""
+
+    fold: int | None = Field(description="fold held out; null without cross-fitting, or where folds are pooled")
+    seed: int | None = Field(description="seed of the training or of the control; null where an experiment names none")
+
+
 class Entry(_Part):
     """One number: a metric of a task (or of a part of it) for one model at one stage."""
 
     run: str = Field(description="run folder the number comes from")
     model: str
     parameters: int = Field(description="number of parameters of the model")
-    stage: StageName = Field(description="base: untrained; step: a checkpoint")
-    step: int | None = Field(description="optimiser steps taken, null for the base model")
+    stage: StageName = Field(description="base: untrained; step: a checkpoint; control: what steps are compared with")
+    step: int | None = Field(description="optimiser steps taken, null for the base model and controls")
+    control: str | None = Field(description="kind of control, such as noise; null for base and steps")
     epoch: Number | None
     folds: list[int] = Field(description="folds pooled into the value; empty without cross-fitting")
+    seeds: list[int] = Field(description="seeds pooled into the value; empty where an experiment names none")
     started_after: str = Field(description="token that a sentence's first token is conditioned on")
     prompt: str | None = Field(description="as of the stage")
     task: str
@@ -85,8 +94,9 @@ class Entry(_Part):
     )
     clusters: int = Field(description="clusters (terms, writers, documents) behind the interval", ge=0)
     fold_values: list[Number | None] | None = Field(
-        description="each fold's value where `value` is their mean; null where folds are pooled by item or absent"
+        description="each repeat's value where `value` is their mean; null where folds are pooled by item or absent"
     )
+    repeats: list[Repeat] = Field(description="what the numbers in fold_values are of, in their order")
     base_value: Number | None = Field(description="the base model's value on exactly the same items")
     difference: Number | None = Field(description="value minus base_value")
     difference_low: Number | None
@@ -126,11 +136,14 @@ class Entry(_Part):
             (self.difference_low, self.difference_high),
             (self.distance_low, self.distance_high),
             (self.ratio_low, self.ratio_high),
+            (self.beyond_low, self.beyond_high),
         ):
             if (low is None) != (high is None) or (low is not None and high is not None and low > high):
                 raise ValueError(f"{where}: an interval needs low <= high, found {low} and {high}")
         if (self.value is None) != ("undefined" in self.flags):
             raise ValueError(f"{where}: value {self.value} and flags {self.flags} contradict each other")
+        if self.fold_values is not None and len(self.fold_values) != len(self.repeats):
+            raise ValueError(f"{where}: {len(self.fold_values)} values of {len(self.repeats)} repeats")
         return self
 
 
@@ -139,6 +152,7 @@ class Scoring(_Part):
 
     results: str = Field(description="results file, relative to the run folder")
     fold: int | None
+    seed: int | None
     pretrained: str
     checkpoint: str | None
     weights_sha256: str
@@ -225,8 +239,12 @@ class Stage(_Part):
     family: Family = Field(description="how it was scored: causal, masked (pseudo-likelihood) or seq2seq (infill)")
     stage: StageName
     step: int | None
+    control: str | None = Field(description="kind of control; null for base and steps")
+    matched_by: MatchedBy | None = Field(description="control: in what it is as large as the last step; else null")
     epoch: Number | None
     folds: list[int]
+    seeds: list[int]
+    left_out: list[Repeat] = Field(description="step: trainings of this model without a checkpoint that went as far")
     started_after: str
     started_after_id: int
     prompt: str | None = Field(

@@ -13,6 +13,7 @@ from harness.metrics.benchmarks import BENCHMARKS, HELD_OUT_OF, Benchmark
 from harness.reporting.samples import read_samples
 from harness.reporting.stages import Checkpoint, StageFiles
 from harness.storage.provenance import TaskData
+from harness.storage.results import Scored
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +21,7 @@ Records: TypeAlias = Sequence[Any]
 
 
 class RunLabel(NamedTuple):
-    """Which training run a set of records is of; None where there is one fold, or one seed, or folds are pooled."""
+    """Fold and seed of a set of records; None without cross-fitting or where folds are pooled, and without seeds."""
 
     fold: int | None = None
     seed: int | None = None
@@ -28,16 +29,19 @@ class RunLabel(NamedTuple):
 
 @dataclass(frozen=True)
 class TaskScores:
-    """A task's records at one stage: one set for each fold, or a single one.
+    """A task's records at one stage: one set for each repeat (a fold with a seed), of the same items in each.
 
-    `pooled` says that the folds scored different items (held-out pairs), which then stand as one set; `fold_of` is then
-    the fold that scored each item, by item key. `setting` is what belongs to the names of a generation task's metrics.
-    `prompts` maps, for each set, an item to a digest of what was asked, where the samples say so; `rows` of the task's
-    `of` rows were scored, None if that is not recorded; `sealed` says that the samples were checked against a digest.
+    `pooled` says that the folds scored different items (held-out pairs). Those of one seed then stand as one set, so
+    that there are as many sets as seeds; `fold_of` is the fold that scored each item, by item key. `runs` says of each
+    set which fold and seed it is of, seed by seed; `folds` are all that had a part. `setting` is what belongs to the
+    names of a generation task's metrics. `prompts` maps, for each set, an item to a digest of what was asked, where the
+    samples say so; `rows` of the task's `of` rows were scored, None if that is not recorded; `sealed` says that the
+    samples were checked against a digest.
     """
 
     task: str
     folds: tuple[int, ...]
+    runs: tuple[RunLabel, ...]
     records: tuple[Records, ...]
     data: tuple[TaskData, ...]
     pooled: bool = False
@@ -49,11 +53,9 @@ class TaskScores:
     sealed: bool = False
 
     @property
-    def runs(self) -> tuple[RunLabel, ...]:
-        """The training run of each set of records."""
-        if self.pooled or not self.folds:
-            return (RunLabel(),) * len(self.records)
-        return tuple(RunLabel(fold) for fold in self.folds)
+    def seeds(self) -> tuple[int, ...]:
+        """All that had a part, ascending."""
+        return tuple(sorted({run.seed for run in self.runs if run.seed is not None}))
 
     @property
     def limited(self) -> bool:
@@ -80,11 +82,12 @@ def read_stage(stage: StageFiles) -> dict[str, TaskScores]:
             task not in scores
             and pooled
             and len(pooled) == len(benchmark.pools)
-            and len({part.folds for part in pooled}) == 1
+            and len({part.runs for part in pooled}) == 1
         ):
             scores[task] = TaskScores(
                 task,
                 pooled[0].folds,
+                pooled[0].runs,
                 tuple(_joined(fold) for fold in zip(*(part.records for part in pooled), strict=True)),
                 tuple(data for part in pooled for data in part.data),
                 rows=sum(part.rows for part in pooled),
@@ -94,8 +97,12 @@ def read_stage(stage: StageFiles) -> dict[str, TaskScores]:
     return scores
 
 
-def matched_base(step: TaskScores, base: dict[str, TaskScores]) -> TaskScores | None:
+def matched_base(step: TaskScores, base: dict[str, TaskScores], called: str = "the base model") -> TaskScores | None:
     """The base model's records of exactly the step's items; None if it was not scored on them.
+
+    Args:
+        base: or a control's, which was scored on all pairs too.
+        called: what messages say instead of "the base model".
 
     Raises:
         ValueError: the base was scored on other data or other items, so that no comparison means anything.
@@ -107,26 +114,27 @@ def matched_base(step: TaskScores, base: dict[str, TaskScores]) -> TaskScores | 
     digests = [{data.sha256 for data in scores.data} for scores in (matched, step)]
     if digests[0] != digests[1]:
         raise ValueError(
-            f"{step.task}: the base model was scored on data {_short(digests[0])} and a step on {_short(digests[1])}; "
+            f"{step.task}: {called} was scored on data {_short(digests[0])} and a step on {_short(digests[1])}; "
             "score both on the same file"
         )
     if matched.setting != step.setting:
         raise ValueError(
-            f"{step.task}: the base model's texts are of {matched.setting} and a step's of {step.setting}, which do "
+            f"{step.task}: the texts of {called} are of {matched.setting} and a step's of {step.setting}, which do "
             "not compare; score both alike, or judge the saved texts alike with `stereoscope classify`"
         )
     if whole == matched.task:
         matched = restricted(matched, step)
         if missing := len(pair_ids(step) - pair_ids(matched)):
             log.warning(
-                "%s: the base model was not scored on %d of a step's held-out pairs, so the two are not compared; "
+                "%s: %s was not scored on %d of a step's held-out pairs, so the two are not compared; "
                 "score its %s without a limit",
                 step.task,
+                called,
                 missing,
                 whole,
             )
             return None
-    _check_same_items(step.task, "the base model", matched.records[0], "a step", step.records[0], step.benchmark)
+    _check_same_items(step.task, called, matched.records[0], "a step", step.records[0], step.benchmark)
     return matched
 
 
@@ -136,10 +144,10 @@ def pair_ids(scores: TaskScores) -> frozenset[str]:
 
 
 def restricted(whole: TaskScores, step: TaskScores) -> TaskScores:
-    """The base model's whole set cut down to a step's held-out pairs, under the held-out task's name."""
+    """The whole set of a base or a control cut down to a step's held-out pairs, under the held-out task's name."""
     key, pairs = whole.benchmark.item_key, pair_ids(step)
-    kept = [record for record in whole.records[0] if key(record) in pairs]
-    return replace(whole, task=HELD_OUT_OF[whole.task], records=(kept,), rows=step.rows, of=step.of)
+    kept = tuple([record for record in records if key(record) in pairs] for records in whole.records)
+    return replace(whole, task=HELD_OUT_OF[whole.task], records=kept, rows=step.rows, of=step.of)
 
 
 def term_half(target: str) -> Literal["A", "B"]:
@@ -152,40 +160,87 @@ def term_half(target: str) -> Literal["A", "B"]:
 
 def _read_task(stage: StageFiles, task: str) -> TaskScores:
     scored = [checkpoint for checkpoint in stage.checkpoints if task in checkpoint.tasks]
-    files = [item for checkpoint in scored if (item := checkpoint.scored_on(task))]
+    if BENCHMARKS[task].whole:
+        return _pooled(stage, task, _complete(stage, task, scored))
+    files = _files(task, scored)
     records, prompts = zip(*(read_samples(item, task) for item in files), strict=True)
-    folds = tuple(checkpoint.fold for checkpoint in scored if checkpoint.fold is not None)
-    data = tuple(item.provenance.tasks[task] for item in files)
-    sealed = all(item.seal(task) for item in files)
-    if not BENCHMARKS[task].whole:
-        for other in records[1:]:
-            _check_same_items(task, "one fold", records[0], "another", other, BENCHMARKS[task])
-        return TaskScores(
-            task,
-            folds,
-            records,
-            data,
-            setting=_setting(stage, task, scored),
-            prompts=prompts,
-            rows=data[0].n,
-            of=files[0].rows_of(task),
-            sealed=sealed,
-        )
-    _check_apart(stage, task, scored, records)
-    key = BENCHMARKS[task].item_key
-    fold_of = {key(record): fold for fold, own in zip(folds, records, strict=False) for record in own}
+    for other in records[1:]:
+        _check_same_items(task, "one fold", records[0], "another", other, BENCHMARKS[task])
     return TaskScores(
         task,
-        folds,
-        (_joined(records),),
-        data,
+        _folds(scored),
+        tuple(RunLabel(checkpoint.fold, checkpoint.seed) for checkpoint in scored),
+        records,
+        tuple(item.provenance.tasks[task] for item in files),
+        setting=_setting(stage, task, scored),
+        prompts=prompts,
+        rows=files[0].provenance.tasks[task].n,
+        of=files[0].rows_of(task),
+        sealed=all(item.seal(task) for item in files),
+    )
+
+
+def _pooled(stage: StageFiles, task: str, of_seed: Mapping[int | None, Sequence[Checkpoint]]) -> TaskScores:
+    """Held-out pairs: those of a seed's folds as one set."""
+    key = BENCHMARKS[task].item_key
+    sets: list[Records] = []
+    prompts: list[dict[str, str]] = []
+    fold_of: dict[str, int] = {}
+    for checkpoints in of_seed.values():
+        read = [read_samples(item, task) for item in _files(task, checkpoints)]
+        records = [own for own, _ in read]
+        _check_apart(stage, task, checkpoints, records)
+        sets.append(_joined(records))
+        prompts.append({item: asked for _, fold in read for item, asked in fold.items()})
+        _check_same_items(task, "one seed", sets[0], "another", sets[-1], BENCHMARKS[task])
+        for checkpoint, own in zip(checkpoints, records, strict=True):
+            if checkpoint.fold is not None:
+                fold_of |= dict.fromkeys(map(key, own), checkpoint.fold)
+    everything = [checkpoint for checkpoints in of_seed.values() for checkpoint in checkpoints]
+    files, first = _files(task, everything), _files(task, next(iter(of_seed.values())))
+    return TaskScores(
+        task,
+        _folds(everything),
+        tuple(RunLabel(None, seed) for seed in of_seed),
+        tuple(sets),
+        tuple(item.provenance.tasks[task] for item in files),
         pooled=True,
         fold_of=fold_of,
-        prompts=({item: asked for fold in prompts for item, asked in fold.items()},),
-        rows=sum(one.n for one in data),
-        of=_total(item.rows_of(task) for item in files),
-        sealed=sealed,
+        prompts=tuple(prompts),
+        rows=sum(item.provenance.tasks[task].n for item in first),
+        of=_total(item.rows_of(task) for item in first),
+        sealed=all(item.seal(task) for item in files),
     )
+
+
+def _complete(
+    stage: StageFiles, task: str, checkpoints: Sequence[Checkpoint]
+) -> dict[int | None, Sequence[Checkpoint]]:
+    """The checkpoints of each seed that has all folds: a seed that lacks some has not scored the same pairs."""
+    of_seed: dict[int | None, list[Checkpoint]] = {}
+    for checkpoint in checkpoints:
+        of_seed.setdefault(checkpoint.seed, []).append(checkpoint)
+    most = _folds(max(of_seed.values(), key=len))
+    for seed, found in of_seed.items():
+        if _folds(found) != most:
+            log.warning(
+                "%s, %s at step %s: seed %s has folds %s and not %s, so its held-out pairs are left out",
+                stage.run.folder,
+                task,
+                stage.step,
+                seed,
+                _folds(found),
+                most,
+            )
+    return {seed: found for seed, found in of_seed.items() if _folds(found) == most}
+
+
+def _files(task: str, checkpoints: Sequence[Checkpoint]) -> list[Scored]:
+    return [item for checkpoint in checkpoints if (item := checkpoint.scored_on(task))]
+
+
+def _folds(checkpoints: Sequence[Checkpoint]) -> tuple[int, ...]:
+    return tuple(sorted({checkpoint.fold for checkpoint in checkpoints if checkpoint.fold is not None}))
 
 
 def _setting(stage: StageFiles, task: str, checkpoints: Sequence[Checkpoint]) -> str | None:

@@ -6,7 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from harness.metrics.benchmarks import BENCHMARKS
 from harness.metrics.formatting import NOTHING, p_text, parameters
-from harness.reporting.formatting import change, interval, number, perplexity_change, stage_name, task_name
+from harness.reporting.formatting import (
+    beyond_control,
+    change,
+    interval,
+    number,
+    perplexity_change,
+    stage_name,
+    task_name,
+)
 from harness.reporting.index import PERPLEXITY_TASK, Index
 from harness.reporting.leaderboard import rows
 from harness.reporting.leakage import SEEN, UNSEEN
@@ -27,6 +35,9 @@ def title_of(stages: Sequence[Stage], index: Index) -> str:
     folds = max(len(other.folds) for other in stages)
     if folds > 1:
         told.append(f"{folds} cross-fitted folds")
+    seeds = max(len(other.seeds) for other in stages)
+    if seeds > 1:
+        told.append(f"{seeds} seeds")
     told.append(_how_scored(stage))
     if stage.prompt:
         told.append(f"prompt: {stage.prompt}")
@@ -52,27 +63,33 @@ def before_and_after(index: Index, stages: Sequence[Stage]) -> Html:
 
 
 def stage_table(index: Index, stages: Sequence[Stage], measures: Sequence[tuple[str, str]]) -> Html:
-    """A row a measure (task and metric), a column a stage, and the change at the last step."""
+    """A row a measure (task and metric), a column a stage, the change at the last step, and its lead over a control."""
     base = [stage for stage in stages if stage.stage == "base"]
     steps = [stage for stage in stages if stage.stage == "step"]
     shown = [*base, *steps[-MOST_STEPS:]]
     last = shown[-1]
+    controls = index.controls(last) if steps else []
     lines = []
     for task, metric in measures:
         decimals = _DECIMALS.get(metric, 1)
-        cells = [_with_interval(index.entry(stage, _task_at(index, stage, task), metric), decimals) for stage in shown]
+        cells = [
+            _with_interval(index.entry(stage, _task_at(index, stage, task), metric), decimals)
+            for stage in [*shown, *controls]
+        ]
         entry = index.entry(last, _task_at(index, last, task), metric)
         legend = metric_legend(metric)
         told = [task_name(task), *([entry.setting] if entry and entry.setting else []), legend.unit]
         name = joined(element("strong", legend.label), element("small", ", ".join(told)))
         tested = [change(entry, decimals), p_text(entry.p_value if entry else None)] if steps else []
+        tested += [beyond_control(entry, decimals)] if controls else []
         lines.append([name, _IDEAL[legend.best], *cells, *tested])
-    header = ["measure", "ideal", *("base" if stage.stage == "base" else _step(stage) for stage in shown)]
-    shown_table = table([*header, *([f"change, {_step(last)} (95%)", "p"] if steps else [])], lines)
-    notes = [_one_sided(metric for _, metric in measures)]
+    header = ["measure", "ideal", *(_heading(stage) for stage in [*shown, *controls])]
+    header += [f"change, {_step(last)} (95%)", "p"] if steps else []
+    header += ["nearer to the ideal than the control (95%)"] if controls else []
+    notes = [_one_sided(metric for _, metric in measures), *(_about(control) for control in controls[:1])]
     if len(steps) > MOST_STEPS:
         notes.append("Earlier steps are in the plot, report.json and leaderboard.md.")
-    return joined(shown_table, *(element("p", note, class_="note") for note in notes if note))
+    return joined(table(header, lines), *(element("p", note, class_="note") for note in notes if note))
 
 
 def _one_sided(metrics: Iterable[str]) -> str:
@@ -187,6 +204,7 @@ def provenance(report: Report) -> Html:
             stage.model,
             stage_name(stage),
             NOTHING if scoring.fold is None else str(scoring.fold),
+            NOTHING if scoring.seed is None else str(scoring.seed),
             element("code", scoring.weights_sha256[:16], title=scoring.weights_sha256),
             scoring.dtype,
             stage.started_after,
@@ -197,14 +215,14 @@ def provenance(report: Report) -> Html:
         for stage in report.stages
         for scoring in stage.scorings
     ]
-    header = ["model", "stage", "fold", "weights sha256", "dtype", "after", "time", "results file", "command"]
+    header = ["model", "stage", "fold", "seed", "weights sha256", "dtype", "after", "time", "results file", "command"]
     everything = [scoring for stage in report.stages for scoring in stage.scorings]
     data = sorted(
         {(task, item.n, item.origin, item.sha256) for scoring in everything for task, item in scoring.data.items()}
     )
     versions = sorted({f"{name} {version}" for scoring in everything for name, version in scoring.versions.items()})
     return joined(
-        table(header, scorings, text_columns=range(9)),
+        table(header, scorings, text_columns=range(10)),
         element("h3", "Data"),
         table(
             ["task", "rows", "origin", "sha256"],
@@ -213,6 +231,21 @@ def provenance(report: Report) -> Html:
         ),
         element("h3", "Versions"),
         element("p", ", ".join(versions)),
+    )
+
+
+def _heading(stage: Stage) -> str:
+    if stage.stage == "control":
+        return stage_name(stage)
+    return "base" if stage.stage == "base" else _step(stage)
+
+
+def _about(control: Stage) -> str:
+    size = "raises perplexity as much" if control.matched_by == "perplexity" else "changes the weights as much"
+    return (
+        f"The {control.control} control is the base with random noise in the weights that training changed, so large "
+        f"that it {size} as the last step did. The last column is the step's distance from the ideal minus the "
+        "control's: below 0, training did more than damage of the same size."
     )
 
 

@@ -1,4 +1,4 @@
-"""Result files sorted into models and stages: a base model, and its training steps with the folds that got there."""
+"""Result files sorted into models and stages: a base model, its training steps, and what these are compared with."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.reporting.bases import Placed, placed
-from harness.reporting.schema import Scoring, StageName
+from harness.reporting.progress import by_progress, repeat_of
+from harness.reporting.schema import Repeat, Scoring, StageName
 from harness.reporting.thresholds import Thresholds, thresholds_of
 from harness.storage.provenance import Provenance
 from harness.storage.results import Scored, find_scored
-
-SAME_PROGRESS = 0.05
 
 
 class Run(NamedTuple):
@@ -29,10 +28,20 @@ class Run(NamedTuple):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One set of weights and every results file that scored it."""
+    """One set of weights and every results file that scored it; `repeat` is the fold and seed it is of."""
 
-    fold: int | None
+    repeat: Repeat
     scored: tuple[Scored, ...]
+
+    @property
+    def fold(self) -> int | None:
+        """The fold that it held out."""
+        return self.repeat.fold
+
+    @property
+    def seed(self) -> int | None:
+        """The seed that it was trained or made with."""
+        return self.repeat.seed
 
     @property
     def provenance(self) -> Provenance:
@@ -51,9 +60,10 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class StageFiles:
-    """One model at one stage: the base model, or the checkpoints of all folds after as much training.
+    """One model at one stage: the base, the checkpoints of all folds and seeds after as much training, or a control.
 
-    `prompt` says what stands before that which is scored; None where nothing does.
+    `prompt` says what stands before that which is scored; None where nothing does. `left_out` are the trainings of this
+    model that have no checkpoint here.
     """
 
     run: Run
@@ -62,6 +72,7 @@ class StageFiles:
     step: int | None
     epoch: float | None
     checkpoints: tuple[Checkpoint, ...]
+    left_out: tuple[Repeat, ...] = ()
 
     @property
     def provenance(self) -> Provenance:
@@ -71,7 +82,12 @@ class StageFiles:
     @property
     def folds(self) -> list[int]:
         """Folds present, ascending; empty without cross-fitting."""
-        return [checkpoint.fold for checkpoint in self.checkpoints if checkpoint.fold is not None]
+        return sorted({checkpoint.fold for checkpoint in self.checkpoints if checkpoint.fold is not None})
+
+    @property
+    def seeds(self) -> list[int]:
+        """Seeds present, ascending; empty where the experiment names none."""
+        return sorted({checkpoint.seed for checkpoint in self.checkpoints if checkpoint.seed is not None})
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -85,6 +101,7 @@ class StageFiles:
                 # A base may have been scored into another folder than its steps.
                 results=Path(os.path.relpath(scored.file, self.run.folder)).as_posix(),
                 fold=checkpoint.fold,
+                seed=checkpoint.seed,
                 pretrained=scored.provenance.pretrained,
                 checkpoint=scored.provenance.checkpoint,
                 weights_sha256=scored.provenance.weights_sha256,
@@ -111,15 +128,16 @@ class StageFiles:
 
 @dataclass(frozen=True)
 class Family:
-    """A base model, if it was scored, and its steps in order; all after the same start token and prompt."""
+    """A base model, if it was scored, its steps in order, and its controls; all after one start token and prompt."""
 
     base: StageFiles | None
     steps: tuple[StageFiles, ...]
+    controls: tuple[StageFiles, ...]
 
     @property
     def stages(self) -> tuple[StageFiles, ...]:
-        """The base first, then the steps."""
-        return (*((self.base,) if self.base else ()), *self.steps)
+        """The base first, then the steps, then the controls."""
+        return (*((self.base,) if self.base else ()), *self.steps, *self.controls)
 
 
 def find_runs(folders: Sequence[Path]) -> list[Run]:
@@ -171,22 +189,42 @@ def _order(stage: StageFiles) -> tuple[int, str, str, str, str]:
 
 
 def _family(run: Run, prompt: str | None, scored: Sequence[Scored]) -> Family:
-    bases = [item for item in scored if item.provenance.stage == "base"]
+    of_stage: dict[StageName, list[Scored]] = {"base": [], "step": [], "control": []}
+    for item in scored:
+        of_stage[item.provenance.stage].append(item)
+    bases, trained = of_stage["base"], {repeat_of(item.provenance) for item in of_stage["step"]}
     base = StageFiles(run, prompt, "base", None, None, _checkpoints(bases)) if bases else None
     for item in scored:
         _require_one_model((bases or scored)[0], item)
-    steps = [
-        StageFiles(
-            run,
-            prompt,
-            "step",
-            max((item.provenance.step for item in together if item.provenance.step is not None), default=None),
-            max((item.provenance.epoch for item in together if item.provenance.epoch is not None), default=None),
-            _checkpoints(together),
-        )
-        for together in _by_progress([item for item in scored if item.provenance.stage == "step"])
+    steps = [_step(run, prompt, together, trained) for together in by_progress(of_stage["step"])]
+    kinds = sorted({item.provenance.control or "" for item in of_stage["control"]})
+    controls = [
+        _checkpoints([item for item in of_stage["control"] if (item.provenance.control or "") == kind])
+        for kind in kinds
     ]
-    return Family(base, tuple(sorted(steps, key=lambda stage: (stage.step or 0, stage.epoch or 0.0))))
+    return Family(
+        base,
+        tuple(sorted(steps, key=lambda stage: (stage.step or 0, stage.epoch or 0.0))),
+        tuple(StageFiles(run, prompt, "control", None, None, drawn) for drawn in controls),
+    )
+
+
+def _step(run: Run, prompt: str | None, scored: Sequence[Scored], trained: set[Repeat]) -> StageFiles:
+    checkpoints = _checkpoints(scored)
+    return StageFiles(
+        run,
+        prompt,
+        "step",
+        max((item.provenance.step for item in scored if item.provenance.step is not None), default=None),
+        max((item.provenance.epoch for item in scored if item.provenance.epoch is not None), default=None),
+        checkpoints,
+        tuple(sorted(trained - {checkpoint.repeat for checkpoint in checkpoints}, key=_in_order)),
+    )
+
+
+def _in_order(repeat: Repeat) -> tuple[int, int]:
+    """Seed by seed, and of each the folds."""
+    return (-1 if repeat.seed is None else repeat.seed, -1 if repeat.fold is None else repeat.fold)
 
 
 def _require_one_model(first: Scored, other: Scored) -> None:
@@ -212,42 +250,20 @@ def _trained_weights(provenance: Provenance) -> str | None:
     return provenance.weights_sha256 if provenance.stage == "base" else provenance.base_weights_sha256
 
 
-def _by_progress(scored: Sequence[Scored]) -> list[list[Scored]]:
-    """Bring the folds' checkpoints together: by step; by rank where folds took slightly unequal numbers of steps.
-
-    Folds hold unequal numbers of pairs, so the end of an epoch is step 75 in one and 76 in another.
-    """
-
-    def step(item: Scored) -> int:
-        return item.provenance.step or 0
-
-    steps_of_fold: dict[int | None, list[int]] = defaultdict(list)
-    for item in sorted(scored, key=step):
-        if step(item) not in steps_of_fold[item.provenance.fold]:
-            steps_of_fold[item.provenance.fold].append(step(item))
-    ranks = list(zip(*steps_of_fold.values(), strict=False))
-    by_rank = len({len(steps) for steps in steps_of_fold.values()}) == 1 and all(
-        max(rank) - min(rank) <= SAME_PROGRESS * max(rank) for rank in ranks
-    )
-    groups: dict[int, list[Scored]] = defaultdict(list)
-    for item in scored:
-        place = steps_of_fold[item.provenance.fold].index(step(item)) if by_rank else step(item)
-        groups[place].append(item)
-    return list(groups.values())
-
-
 def _checkpoints(scored: Iterable[Scored]) -> tuple[Checkpoint, ...]:
-    by_fold: dict[int | None, list[Scored]] = defaultdict(list)
+    found: dict[Repeat, list[Scored]] = defaultdict(list)
     for item in scored:
-        by_fold[item.provenance.fold].append(item)
-    if None in by_fold and len(by_fold) > 1:
-        files = ", ".join(str(item.file) for item in by_fold[None])
-        raise ValueError(f"{files}: no fold, but other checkpoints of the same step have one; report them apart")
-    for items in by_fold.values():
+        found[repeat_of(item.provenance)].append(item)
+    for part in ("fold", "seed"):
+        without = [item for repeat, items in found.items() if getattr(repeat, part) is None for item in items]
+        if without and any(getattr(repeat, part) is not None for repeat in found):
+            files = ", ".join(str(item.file) for item in without)
+            raise ValueError(f"{files}: no {part}, but other checkpoints of the same step have one; report them apart")
+    for items in found.values():
         _check_same_weights(items)
     return tuple(
-        Checkpoint(fold, tuple(sorted(items, key=lambda item: item.file)))
-        for fold, items in sorted(by_fold.items(), key=lambda pair: -1 if pair[0] is None else pair[0])
+        Checkpoint(repeat, tuple(sorted(found[repeat], key=lambda item: item.file)))
+        for repeat in sorted(found, key=_in_order)
     )
 
 
@@ -277,4 +293,6 @@ def _of_task(scored: Scored, key: str, task: str) -> str | int | float | None:
 
 def _called(provenance: Provenance) -> str:
     fold = "" if provenance.fold is None else f", fold {provenance.fold}"
-    return f"{provenance.model} {'base' if provenance.stage == 'base' else f'step {provenance.step}'}{fold}"
+    seed = "" if provenance.seed is None else f", seed {provenance.seed}"
+    stage = {"base": "base", "step": f"step {provenance.step}", "control": f"{provenance.control} control"}
+    return f"{provenance.model} {stage[provenance.stage]}{fold}{seed}"

@@ -17,7 +17,7 @@ from harness.scoring.documents import drawn_documents, drop_padding, require_doc
 from harness.scoring.noted import git_asked_in_repositories_only, machine_described_once
 from harness.scoring.task_files import Selection, select
 from harness.scoring.trained import trained_from
-from harness.storage.provenance import Provenance
+from harness.storage.provenance import MatchedBy, Provenance
 from harness.storage.results import PROVENANCE_KEY, find_scored, write_results
 
 if TYPE_CHECKING:
@@ -35,10 +35,13 @@ def score(
     metadata: Mapping[str, Any] | None = None,
     limits: Mapping[str, int] | int | None = None,
     gen_kwargs: Mapping[str, Any] | None = None,
-    stage: Literal["base", "step"] = "base",
+    stage: Literal["base", "step", "control"] = "base",
     step: int | None = None,
     epoch: float | None = None,
     fold: int | None = None,
+    seed: int | None = None,
+    control: str | None = None,
+    matched_by: MatchedBy | None = None,
     checkpoint: str | None = None,
     inputs_sha256: str = "",
     command: str | None = None,
@@ -55,7 +58,8 @@ def score(
         limits: how many of a task's documents to score, the first ones, for every task or by name; all of those of
             tasks that it does not name.
         gen_kwargs: over the generation arguments of all tasks, as lm-eval's `--gen_kwargs`.
-        stage: with `step`, `epoch`, `fold` and `checkpoint`: where in training the weights are from.
+        stage: with `step`, `epoch`, `fold`, `seed` and `checkpoint`: where in training the weights are from.
+        control: what the weights were made by where it was no training; `matched_by` says how they were sized.
         inputs_sha256: what decided the scores, for whoever asks later whether they are up to date.
         command: what was called; by default this process's arguments.
 
@@ -87,6 +91,9 @@ def score(
         step=step,
         epoch=epoch,
         fold=fold,
+        seed=seed,
+        control=control,
+        matched_by=matched_by,
         checkpoint=checkpoint,
         inputs_sha256=inputs_sha256,
         **scoring_conditions(lm, results),

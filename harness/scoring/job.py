@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from harness.machine.startup import imports_uncollected
+from harness.storage.provenance import MatchedBy
 from harness.terminal.libraries import take_over_libraries
 
 log = logging.getLogger(__name__)
 
 
 class JobTarget(BaseModel):
-    """The base (`checkpoint` None) or one checkpoint, the tasks to score it on, and the folder for its results."""
+    """The base (`checkpoint` None), a checkpoint or a control; the tasks to score it on; the folder for its results."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -25,8 +26,16 @@ class JobTarget(BaseModel):
     step: int | None
     epoch: float | None
     fold: int | None
+    seed: int | None = None
+    control: str | None = None
+    matched_by: MatchedBy | None = None
     tasks: tuple[str, ...]
     inputs_sha256: str
+
+    @property
+    def stage(self) -> Literal["base", "step", "control"]:
+        """What its results file says that it is."""
+        return "control" if self.control else "base" if self.checkpoint is None else "step"
 
 
 class Job(BaseModel):
@@ -92,10 +101,13 @@ def _score_targets(job: Job) -> None:
             metadata=metadata,
             limits=job.limits,
             gen_kwargs=job.gen_kwargs or None,
-            stage="base" if target.checkpoint is None else "step",
+            stage=target.stage,
             step=target.step,
             epoch=target.epoch,
             fold=target.fold,
+            seed=target.seed,
+            control=target.control,
+            matched_by=target.matched_by,
             checkpoint=None if target.checkpoint is None else str(target.checkpoint),
             inputs_sha256=target.inputs_sha256,
             command=job.command,

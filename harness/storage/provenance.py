@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -35,6 +35,10 @@ _DEFINING = (
     "repeats",
     "filter_list",
 )
+
+
+MatchedBy: TypeAlias = Literal["perplexity", "norm"]
+"""In what a control is as large a change as the training that it stands beside."""
 
 
 class _Record(BaseModel):
@@ -115,9 +119,11 @@ class Provenance(_Record):
     """Where a results file comes from: model, weights, training step, data, conditions, versions, command.
 
     `inputs_sha256` names everything that decided the scores, so that a finished stage is known when a run goes on.
-    `stage` is "base" for an untrained model and "step" for a checkpoint; `fold` counts from 0 and is None without
-    cross-fitting. `started_after` is the token that a sentence's first token is conditioned on, for a masked model the
-    one that stands before it, "" where there is none. `generations` names each task that had texts generated.
+    `stage` is "base" for an untrained model, "step" for a checkpoint and "control" for one that was made without
+    training, of the kind `control`, to compare steps with; `fold` counts from 0 and is None without cross-fitting.
+    `seed` is that of the training or of the control, None where an experiment names none. `started_after` is the token
+    that a sentence's first token is conditioned on, for a masked model the one that stands before it, "" where there is
+    none. `generations` names each task that had texts generated.
 
     Files of before lack what has a default None: not recorded. `base_weights_sha256` is the digest of what was trained,
     an adapter's base; `trained_on` has the CrowS-Pairs that the checkpoint's split trained on, empty where it has no
@@ -134,10 +140,13 @@ class Provenance(_Record):
     base_weights_sha256: str | None = None
     trained_on: dict[str, int] | None = None
     lineage: Lineage | None = None
-    stage: Literal["base", "step"] = "base"
+    stage: Literal["base", "step", "control"] = "base"
+    control: str | None = None
+    matched_by: MatchedBy | None = None
     step: int | None = None
     epoch: float | None = None
     fold: int | None = None
+    seed: int | None = None
     checkpoint: str | None = None
     started_after: str
     started_after_id: int

@@ -21,8 +21,9 @@ import yaml
 from hostile_folder import STEREOSCOPE, imported, write_own_modules
 from tiny_models import byte_bert, byte_llama
 
-from harness.experiments.experiment import _checkpoint_tasks, _claim, run
+from harness.experiments.experiment import _claim, run
 from harness.experiments.experiment_file import load
+from harness.experiments.scoring_stage import checkpoint_tasks
 
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -312,9 +313,9 @@ def test_a_model_may_have_tasks_of_its_own(model: Path, tmp_path: Path) -> None:
 
 def test_a_checkpoint_is_never_scored_on_pairs_that_it_was_trained_on() -> None:
     forms = ("crows_pairs", "crows_pairs_pll", "crows_pairs_prompt")
-    assert _checkpoint_tasks((*forms, "wikitext2"), True) == (*(f"{form}_heldout" for form in forms), "wikitext2")
-    assert _checkpoint_tasks((*forms, "wikitext2"), False) == ("wikitext2",)
-    assert _checkpoint_tasks(("crows_pairs_p?l",), True) == ("crows_pairs_pll_heldout",)
+    assert checkpoint_tasks((*forms, "wikitext2"), True) == (*(f"{form}_heldout" for form in forms), "wikitext2")
+    assert checkpoint_tasks((*forms, "wikitext2"), False) == ("wikitext2",)
+    assert checkpoint_tasks(("crows_pairs_p?l",), True) == ("crows_pairs_pll_heldout",)
 
 
 def test_the_tasks_of_a_model_may_change_in_a_run_and_its_training_may_not(model: Path, tmp_path: Path) -> None:

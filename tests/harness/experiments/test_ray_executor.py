@@ -150,7 +150,7 @@ def test_a_run_whose_node_is_killed_in_training_ends_with_the_local_runs_report(
     assert imported(own_modules) == []
 
 
-def stage(folder: Path, name: str, code: str = "", after: str | None = None, gpus: int = 0) -> Stage:
+def stage(folder: Path, name: str, code: str = "", after: tuple[str, ...] = (), gpus: int = 0) -> Stage:
     """Runs Python code with `folder` at hand, and is finished when it has written a file of its name."""
     file = folder / name
 
@@ -171,9 +171,9 @@ def test_models_are_treated_at_once_and_the_stages_of_each_in_order(executor: Ra
     wait = "(folder / '{0} is here').touch()\nwhile not (folder / '{1} is here').exists(): time.sleep(0.1)"
     stages = [
         stage(tmp_path, "a", wait.format("a", "b")),
-        stage(tmp_path, "then a", "assert (folder / 'a').exists()", after="a"),
+        stage(tmp_path, "then a", "assert (folder / 'a').exists()", after=("a",)),
         stage(tmp_path, "b", wait.format("b", "a")),
-        stage(tmp_path, "then b", "assert (folder / 'b').exists()", after="b"),
+        stage(tmp_path, "then b", "assert (folder / 'b').exists()", after=("b",)),
     ]
     executor.run(stages, tmp_path, 0)
     assert all(one.finished() for one in stages)
@@ -184,9 +184,9 @@ def test_a_stage_that_fails_is_told_with_its_last_words_and_the_other_models_go_
 ) -> None:
     stages = [
         stage(tmp_path, "bad", "print('out of luck'); sys.exit(3)"),
-        stage(tmp_path, "after bad", after="bad"),
+        stage(tmp_path, "after bad", after=("bad",)),
         stage(tmp_path, "good"),
-        stage(tmp_path, "after good", after="good"),
+        stage(tmp_path, "after good", after=("good",)),
     ]
     with pytest.raises(RuntimeError) as error:
         executor.run(stages, tmp_path, 0)

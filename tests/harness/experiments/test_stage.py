@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.experiments.experiment import scoring_gpus
 from harness.experiments.experiment_file import Scoring
+from harness.experiments.scoring_stage import scoring_gpus
 from harness.experiments.stage import Needs, launcher, needs
 from harness.machine.run_module import program
 

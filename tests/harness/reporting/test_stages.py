@@ -45,6 +45,66 @@ def test_a_fold_that_is_not_done_yet_is_not_mixed_with_later_steps(tmp_path: Pat
     assert (20, [1]) in steps_of(tmp_path / "other")
 
 
+def write_ends(folder: Path, trainings: dict[tuple[int | None, int], dict[int, float]]) -> None:
+    """`trainings` maps seed and fold to the steps of the checkpoints, and these to epochs."""
+    for (seed, fold), taken in trainings.items():
+        for step, epoch in taken.items():
+            told = step_provenance(
+                step, fold, epoch=epoch, seed=seed, weights_sha256=f"{seed}{fold}{step}".ljust(64, "c")
+            )
+            scores = Scores({"wikitext2": wikitext(20)}, provenance=told)
+            write(folder / f"seed-{seed}" / f"fold-{fold}" / f"step-{step}", scores)
+
+
+def test_folds_that_end_at_steps_10_and_11_of_one_epoch_are_one_stage(tmp_path: Path) -> None:
+    write_ends(tmp_path, {(None, 0): {10: 1.0}, (None, 1): {11: 1.0}})
+    assert steps_of(tmp_path) == [(11, [0, 1])]
+
+
+def test_the_ends_of_folds_stand_together_though_one_has_a_checkpoint_more(tmp_path: Path) -> None:
+    write_ends(tmp_path, {(None, 0): {5: 0.5, 10: 1.0}, (None, 1): {5: 0.45, 10: 0.91, 11: 1.0}})
+    assert steps_of(tmp_path) == [(5, [0, 1]), (10, [1]), (11, [0, 1])]
+
+
+def test_a_fold_that_ended_earlier_is_named_as_left_out_of_the_later_step(tmp_path: Path) -> None:
+    write_ends(tmp_path, {(None, 0): {10: 1.0}, (None, 1): {20: 2.0}})
+    stages = family_of(tmp_path).steps
+    assert [(stage.step, [one.fold for one in stage.left_out]) for stage in stages] == [(10, [1]), (20, [0])]
+
+
+def test_seeds_of_every_fold_stand_together_in_order(tmp_path: Path) -> None:
+    ends = {(seed, fold): {5: 0.5, 10 + fold: 1.0} for seed in (1, 0) for fold in (1, 0)}
+    write_ends(tmp_path, ends)
+    last = family_of(tmp_path).steps[-1]
+    assert [(one.seed, one.fold) for one in last.checkpoints] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert (last.folds, last.seeds, last.left_out) == ([0, 1], [0, 1], ())
+    assert [(one.seed, one.fold) for one in last.scorings()] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+
+
+def test_a_training_that_is_not_done_yet_is_left_out_of_later_steps(tmp_path: Path) -> None:
+    write_ends(tmp_path, {(0, 0): {75: 1.0, 150: 2.0}, (0, 1): {76: 1.0, 152: 2.0}, (1, 0): {74: 1.0}})
+    stages = family_of(tmp_path).steps
+    assert [(stage.step, len(stage.checkpoints)) for stage in stages] == [(76, 3), (152, 2)]
+    assert [(one.seed, one.fold) for one in stages[-1].left_out] == [(1, 0)]
+
+
+def test_a_step_with_and_without_a_seed_is_refused(tmp_path: Path) -> None:
+    write_ends(tmp_path, {(None, 0): {10: 1.0}, (0, 0): {10: 1.0}})
+    with pytest.raises(ValueError, match="no seed, but other checkpoints of the same step have one"):
+        family_of(tmp_path)
+
+
+def test_controls_are_no_steps_and_their_seeds_stand_together(tmp_path: Path) -> None:
+    write_ends(tmp_path, {(None, 0): {10: 1.0}})
+    for seed in (1, 0):
+        told = {"stage": "control", "control": "noise", "seed": seed, "weights_sha256": f"{seed}".ljust(64, "d")}
+        write(tmp_path / f"noise-{seed}", Scores({"wikitext2": wikitext(20)}, provenance=told))
+    family = family_of(tmp_path)
+    assert [stage.stage for stage in family.stages] == ["step", "control"]
+    (control,) = family.controls
+    assert (control.seeds, control.folds, control.step) == ([0, 1], [], None)
+
+
 def test_tasks_of_the_same_weights_may_lie_in_several_files(tmp_path: Path) -> None:
     write(tmp_path / "a", Scores({"crows_pairs": crows(28, 4)}))
     write(tmp_path / "b", Scores({"stereoset_intrasentence": stereoset([2] * 12)}))
