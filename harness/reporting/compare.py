@@ -90,7 +90,7 @@ def compare(a: str | Path, b: str | Path, *, thresholds: Thresholds | None = Non
     run = after.run if thresholds is None else after.run._replace(thresholds=thresholds)
     base = replace(_as_one(before, before), run=run, stage="base", step=None, epoch=None)
     step = replace(_as_one(after, before), run=run, stage="step")
-    report = analyse_families([Family(base, (step,))], [run])
+    report = analyse_families([Family(base, (step,), ())], [run])
     found = Comparison(_called(before, a), _called(after, b), report)
     if not found.entries:
         raise ValueError(f"{a} and {b} have no task in common, so nothing compares; score both on the same")

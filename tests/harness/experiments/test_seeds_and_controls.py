@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import yaml
-from harness.storage.controls import read_record
 from tiny_models import byte_llama
 
 from harness.editing.job import run_control
@@ -20,6 +19,7 @@ from harness.experiments.stage import Stage
 from harness.reporting.index import Index
 from harness.reporting.schema import Entry, Report
 from harness.scoring.job import run_job
+from harness.storage.controls import read_record
 from harness.storage.results import find_scored
 
 
