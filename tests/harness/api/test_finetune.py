@@ -69,3 +69,8 @@ def test_an_experiment_without_a_file_names_the_key_that_is_wrong(tmp_path: Path
         run({**asked, "tusks": 1}, tmp_path)
     with pytest.raises(ValueError, match=r"^experiment: 'output_dir' is set by the experiment itself"):
         run({**asked, "training": {"output_dir": "x"}}, tmp_path)
+
+
+def test_an_experiment_of_a_name_that_there_is_not_is_told_the_shipped_ones(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no_such: no such experiment file.*demo"):
+        run("no_such", tmp_path)
