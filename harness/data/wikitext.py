@@ -130,13 +130,14 @@ def dataset(**metadata: object) -> dict[str, Dataset]:
             **data.columns,
         }
         for number, (document, page, asked) in enumerate(
-            zip(documents, pages, _asked(tokens, pages, metadata), strict=True)
+            zip(documents, pages, asked_of(tokens, pages, metadata), strict=True)
         )
     ]
     return {"test": Dataset.from_list(rows)}
 
 
-def _asked(tokens: Tokens, pages: Sequence[str], metadata: Mapping[str, object]) -> list[Asked]:
+def asked_of(tokens: Tokens, pages: Sequence[str], metadata: Mapping[str, object]) -> list[Asked]:
+    """What a model of the tokens' family is asked for of each page; `metadata` as for `dataset`."""
     if isinstance(tokens, Seq2SeqTokens):
         window = window_of(tokens.tokenizer, positions(metadata, tokens.tokenizer), "wikitext2")
         return [_hidden(tokens.tokenizer, page, f"{SEED}/{number}", window) for number, page in enumerate(pages)]

@@ -1,15 +1,14 @@
 """How surprised a model of any family is by running text that no task scores: passages of WikiText-2 validation.
 
-Causal: negative log-likelihood, a word, of what follows the passage's first words. Masked: pseudo-log-likelihood of
-every eighth token, one mask at a time. Encoder-decoder: T5's own span corruption (Raffel et al. 2020, section 3.1.4),
-three words of twenty cut out, a token of the decoder's text. Ratios of perplexity are exp of a difference of these.
+Masked models and encoder-decoders are asked for a passage as `wikitext2` asks them for a page: some tokens, one mask at
+a time, or what T5's span corruption hides. A causal model reads the beginning of a passage and is asked for the rest.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,17 +16,15 @@ import numpy as np
 from lm_eval.api.instance import Instance
 from numpy.typing import NDArray
 
-from harness.data.families import Family
-from harness.data.infill import filled, require_sentinels, sentinel, source_ids, target_ids
-from harness.data.masked_text import scored_text
+from harness.data.families import FAMILIES
 from harness.data.sources import locate
-from harness.data.wikitext import passages
+from harness.data.tokens import load_tokens
+from harness.data.wikitext import asked_of, passages
 from harness.models.base import TransformersLM
 from harness.storage.controls import Slice
 
-WORDS: Mapping[Family, int] = {"causal": 320, "masked": 64, "seq2seq": 64}
-"""Words of a passage: short where each mask costs one more reading of it."""
-
+PASSAGES = 12
+WORDS = 320
 GIVEN = 5
 """Of a causal passage one word in so many, the first ones, are read and not scored.
 
@@ -35,10 +32,8 @@ Training on sentences that each follow the start token makes that beginning itse
 there), which in a passage weighs as much as a few per cent of perplexity and in a document as nothing.
 """
 
-ALL_WORDS = 3072
-MASK_EVERY = 8
-GAP_EVERY, GAP_WORDS = 20, 3
-UNIT: Mapping[Family, str] = {"causal": "words", "masked": "masked tokens", "seq2seq": "decoder tokens"}
+SAMPLED_TOKENS = 512
+"""That a masked model is asked for in all passages together: each costs a reading of its window."""
 
 
 class Rise(NamedTuple):
@@ -50,10 +45,10 @@ class Rise(NamedTuple):
 
 @dataclass(frozen=True)
 class HeldOutText:
-    """Passages as requests to one model, and how many units (words or tokens) each one's loss is over."""
+    """Passages as requests to one model, and how many words what is asked for in each stands for."""
 
     requests: tuple[Instance, ...]
-    units: NDArray[np.float64]
+    words: NDArray[np.float64]
     told: Slice
 
     def losses(self, lm: TransformersLM) -> NDArray[np.float64]:
@@ -62,21 +57,24 @@ class HeldOutText:
         Raises:
             FloatingPointError: one is not finite.
         """
-        answers = lm.loglikelihood(list(self.requests), disable_tqdm=True)
-        return -np.array([logprob for logprob, _ in answers], dtype=np.float64)
+        if lm.family == "causal":
+            answers = [logprob for logprob, _ in lm.loglikelihood(list(self.requests), disable_tqdm=True)]
+        else:
+            answers = lm.loglikelihood_rolling(list(self.requests), disable_tqdm=True)
+        return -np.array(answers, dtype=np.float64)
 
     def rise(self, before: NDArray[np.float64], after: NDArray[np.float64]) -> Rise:
         """From the losses of two models; passages are drawn, so the error is that of a ratio of sums over them."""
         changes = after - before
-        value = float(changes.sum() / self.units.sum())
+        value = float(changes.sum() / self.words.sum())
         count = len(changes)
-        spread = float(np.sum((changes - value * self.units) ** 2))
-        error = math.sqrt(spread * count / max(1, count - 1)) / float(self.units.sum())
+        spread = float(np.sum((changes - value * self.words) ** 2))
+        error = math.sqrt(spread * count / max(1, count - 1)) / float(self.words.sum())
         return Rise(value, error)
 
     def perplexity(self, losses: NDArray[np.float64]) -> float:
-        """Of a unit."""
-        return float(np.exp(losses.sum() / self.units.sum()))
+        """Of a word."""
+        return float(np.exp(losses.sum() / self.words.sum()))
 
 
 def held_out_text(lm: TransformersLM, data_dir: str | None) -> HeldOutText:
@@ -87,64 +85,38 @@ def held_out_text(lm: TransformersLM, data_dir: str | None) -> HeldOutText:
         ValueError: an encoder-decoder without sentinel tokens.
     """
     data = locate("wikitext2_valid", data_dir)
-    words = WORDS[lm.family]
-    texts = passages(data.path, words, ALL_WORDS // words)
-    requests = tuple(_requests(lm, texts))
-    units = [units for _, units in requests]
-    read = hashlib.sha256(repr([request.args for request, _ in requests]).encode()).hexdigest()
+    texts = passages(data.path, WORDS, PASSAGES)
+    asked = list(_continued(lm, texts) if lm.family == "causal" else _as_pages(lm, texts))
+    words = np.array([count for _, count in asked], dtype=np.float64)
+    arguments = [given for given, _ in asked]
     told = Slice(
         data_sha256=data.sha256,
         origin=data.origin,
-        passages=len(requests),
-        unit=UNIT[lm.family],
-        units=sum(units),
-        sha256=read,
+        passages=len(asked),
+        words=round(float(words.sum()), 3),
+        sha256=hashlib.sha256(repr(arguments).encode()).hexdigest(),
     )
-    return HeldOutText(tuple(request for request, _ in requests), np.array(units, dtype=np.float64), told)
-
-
-def _requests(lm: TransformersLM, texts: Sequence[str]) -> Iterator[tuple[Instance, int]]:
-    if lm.family == "seq2seq":
-        require_sentinels(lm.tokenizer, f"the loss of {lm.pretrained} on running text")
-    request = {"causal": _plain, "masked": _masked, "seq2seq": _corrupted}[lm.family]
-    return (request(lm, number, text.split()) for number, text in enumerate(texts))
-
-
-def _plain(lm: TransformersLM, number: int, words: Sequence[str]) -> tuple[Instance, int]:
-    text = " ".join(words)
-    if len(lm.tok_encode(text)) > lm.max_length:
-        return _plain(lm, number, words[: len(words) // 2])
-    given = len(words) // GIVEN
-    return _asked(number, " ".join(words[:given]), " " + " ".join(words[given:])), len(words) - given
-
-
-def _masked(lm: TransformersLM, number: int, words: Sequence[str]) -> tuple[Instance, int]:
-    text = " ".join(words)
-    tokens = scored_text(lm.tokenizer, "", text)
-    if len(tokens.input_ids) > lm.max_length:
-        return _masked(lm, number, words[: len(words) // 2])
-    count = len(tokens.places)
-    # Not the same places in every passage, which all begin where a sentence does as often as not.
-    chosen = range(number % min(MASK_EVERY, count), count, MASK_EVERY)
-    return _asked(number, "", text, tuple(set(range(count)) - set(chosen))), len(chosen)
-
-
-def _corrupted(lm: TransformersLM, number: int, words: Sequence[str]) -> tuple[Instance, int]:
-    starts = range(number % max(1, min(GAP_EVERY, len(words)) - GAP_WORDS), len(words), GAP_EVERY)
-    gaps = {start: place for place, start in enumerate(starts)}
-    inside = {start + offset for start in starts for offset in range(GAP_WORDS)}
-    source = [
-        sentinel(gaps[place]) if place in gaps else word
-        for place, word in enumerate(words)
-        if place in gaps or place not in inside
+    kind = "loglikelihood" if lm.family == "causal" else "loglikelihood_rolling"
+    requests = [
+        Instance(kind, {}, given, number, metadata=("held-out text", number, 1))
+        for number, given in enumerate(arguments)
     ]
-    context, spans = " ".join(source), [" ".join(words[start : start + GAP_WORDS]) for start in starts]
-    target = filled(spans)
-    ids = target_ids(lm.tokenizer, target)
-    if max(len(ids), len(source_ids(lm.tokenizer, context))) > lm.max_length:
-        return _corrupted(lm, number, words[: len(words) // 2])
-    return _asked(number, context, target), len(ids)
+    return HeldOutText(tuple(requests), words, told)
 
 
-def _asked(number: int, *arguments: object) -> Instance:
-    return Instance("loglikelihood", {}, arguments, number, metadata=("held-out text", number, 1))
+def _continued(lm: TransformersLM, texts: Sequence[str]) -> Iterator[tuple[tuple[object, ...], float]]:
+    """Context and continuation of each text, as much of it as the model's window holds, and the words scored."""
+    for text in texts:
+        words = text.split()
+        while len(lm.tok_encode(" ".join(words))) > lm.max_length:
+            words = words[: len(words) // 2]
+        given = len(words) // GIVEN
+        yield (" ".join(words[:given]), " " + " ".join(words[given:])), len(words) - given
+
+
+def _as_pages(lm: TransformersLM, texts: Sequence[str]) -> Iterator[tuple[tuple[object, ...], float]]:
+    metadata = {**lm.task_metadata, "max_length": lm.max_length, "sampled_tokens": SAMPLED_TOKENS}
+    tokens = load_tokens(metadata, "a control", FAMILIES)
+    for text, asked in zip(texts, asked_of(tokens, texts, metadata), strict=True):
+        which = asked.columns["scored"] if lm.family == "masked" else asked.columns["span_key"]
+        yield (text, which, asked.columns["window"]), len(text.split()) * asked.share

@@ -18,6 +18,7 @@ from harness.storage.controls import CONTROL_FILE, ControlRecord, Matched
 from harness.storage.files import atomic_write
 from harness.storage.provenance import MatchedBy
 from harness.storage.weights import weights_sha256
+from harness.terminal.libraries import take_over_libraries
 
 if TYPE_CHECKING:
     import numpy as np
@@ -88,7 +89,6 @@ def run_control(file: Path) -> None:
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
-    logging.getLogger("lm_eval").setLevel(logging.WARNING)
     make_controls(ControlJob.model_validate_json(file.read_text(encoding="utf-8")))
 
 
@@ -101,6 +101,7 @@ def make_controls(job: ControlJob) -> None:
     with imports_uncollected():
         from harness.editing.held_out_text import held_out_text
         from harness.models.any import load_lm
+    take_over_libraries()
 
     def load(checkpoint: Path) -> TransformersLM:
         return load_lm(str(checkpoint), **(job.model_args | {"revision": "main"}))

@@ -106,7 +106,10 @@ def _stage(asked: str) -> StageFiles:
     stages = found[0].stages
     if not wanted and len(stages) == 1:
         return stages[0]
-    by_name = {"base" if stage.stage == "base" else str(stage.step): stage for stage in stages}
+    by_name = {
+        {"base": "base", "step": str(stage.step), "control": str(stage.provenance.control)}[stage.stage]: stage
+        for stage in stages
+    }
     if steps := [stage for stage in stages if stage.stage == "step"]:
         by_name["last"] = steps[-1]
     if wanted not in by_name:
@@ -134,7 +137,8 @@ def _as_one(stage: StageFiles, model: StageFiles) -> StageFiles:
 
 
 def _called(stage: StageFiles, asked: str | Path) -> str:
-    step = "base" if stage.stage == "base" else "last step" if stage.step is None else f"step {stage.step}"
+    step = "last step" if stage.step is None else f"step {stage.step}"
+    step = {"base": "base", "step": step, "control": f"{stage.provenance.control} control"}[stage.stage]
     return f"{stage.provenance.model}, {step} ({asked})"
 
 

@@ -132,7 +132,7 @@ class Family:
 
     base: StageFiles | None
     steps: tuple[StageFiles, ...]
-    controls: tuple[StageFiles, ...]
+    controls: tuple[StageFiles, ...] = ()
 
     @property
     def stages(self) -> tuple[StageFiles, ...]:

@@ -11,6 +11,7 @@ from harness.judging.judges import choice_of
 from harness.metrics.benchmarks import BENCHMARKS
 from harness.scoring.lineage import lineage_of
 from harness.scoring.trained import checkpoint_of, trained, trained_from
+from harness.storage.controls import read_record
 from harness.storage.provenance import Generation, Provenance, TaskData, asking_of
 from harness.storage.weights import files_sha256
 
@@ -66,6 +67,7 @@ def eval_provenance(
     pretrained, peft = str(model_args["pretrained"]), model_args.get("peft")
     checkpoint = checkpoint_of(model_args)
     told = None if checkpoint is None else trained(checkpoint)
+    control = None if checkpoint is None else read_record(checkpoint)
     base = pretrained if peft or told is None or told.split is None else told.split.base or pretrained
     unadapted = {name: value for name, value in model_args.items() if name in _SOURCE}
     return Provenance(
@@ -74,7 +76,10 @@ def eval_provenance(
         parameters=_parameters(lm),
         weights_sha256=model_weights_sha256(model_args),
         **trained_from(checkpoint, model_weights_sha256(unadapted), bool(peft)),
-        stage="base" if told is None else "step",
+        stage="control" if control else "base" if told is None else "step",
+        control=control and control.kind,
+        matched_by=control and control.matched_by,
+        seed=control and control.seed,
         step=told and told.step,
         epoch=told and told.epoch,
         fold=told and told.fold,

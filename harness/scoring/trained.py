@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.data.split import MANIFEST, SPLIT_FILE, Split, find_split, nearest_split_file
+from harness.storage.controls import CONTROL_FILE
 
 _STATE = "trainer_state.json"
 
@@ -43,15 +44,15 @@ def trained(checkpoint: Path) -> Trained:
 
 
 def checkpoint_of(model_args: Mapping[str, Any]) -> Path | None:
-    """The checkpoint that model arguments name: the adapter `peft`, or what full fine-tuning here made of a model.
+    """The checkpoint that model arguments name: the adapter `peft`, or a model that was trained or made a control here.
 
-    None for a model that was not trained here.
+    None for any other model.
     """
     if peft := model_args.get("peft"):
         return Path(str(peft))
     folder = Path(str(model_args["pretrained"]))
     sealed = (folder / MANIFEST).is_file() and nearest_split_file(folder) is not None
-    return folder if (folder / SPLIT_FILE).is_file() or sealed else None
+    return folder if sealed or any((folder / name).is_file() for name in (SPLIT_FILE, CONTROL_FILE)) else None
 
 
 def trained_from(checkpoint: Path | None, base_weights_sha256: str, adapter: bool) -> dict[str, Any]:

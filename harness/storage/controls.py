@@ -17,13 +17,15 @@ class _Part(BaseModel):
 
 
 class Slice(_Part):
-    """The text that perplexity was matched on; `sha256` is of the passages as they were read to the model."""
+    """The text that perplexity was matched on: its passages, and the words that what was scored of them stands for.
+
+    `sha256` is of the passages as they were put to the model.
+    """
 
     data_sha256: str
     origin: str
     passages: int
-    unit: str
-    units: int
+    words: float
     sha256: str
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tiny_models
 import torch
 
 from harness.data.sources import SAMPLE, SOURCES
-from harness.data.wikitext import passages, read
+from harness.data.wikitext import dataset, passages, read
 from harness.editing.held_out_text import held_out_text
 from harness.models.any import load_lm
 from harness.models.base import TransformersLM
@@ -23,9 +23,9 @@ def loaded(folder: Path) -> TransformersLM:
 
 def test_passages_are_running_text_of_other_documents_than_those_scored(real_data: Path) -> None:
     path = real_data / SOURCES["wikitext2_valid"].path
-    found = passages(path, 256, 24)
-    assert len(found) == 24
-    assert max(len(text.split()) for text in found) == 256
+    found = passages(path, 320, 12)
+    assert len(found) == 12
+    assert max(len(text.split()) for text in found) == 320
     assert not any(" @-@ " in text or " = " in text for text in found)
     scored = {one.title for one in read(real_data / SOURCES["wikitext2"].path)}
     assert scored.isdisjoint(one.title for one in read(path))
@@ -46,38 +46,31 @@ def test_a_causal_models_loss_is_that_of_the_last_four_fifths_of_the_words(byte_
     ids = torch.tensor([lm.tokenizer(given + words)["input_ids"]])
     log_p = lm.whole_model(ids).logits.log_softmax(-1)[0, :-1].gather(1, ids[0, 1:, None])
     assert losses[0] == pytest.approx(-float(log_p[-len(words) :].sum()), rel=1e-5)
-    assert text.units[0] == len(words.split())
+    assert text.words[0] == len(words.split())
     assert len(given.split()) == (len(given.split()) + len(words.split())) // 5
-    assert text.perplexity(losses) == pytest.approx(math.exp(losses.sum() / text.units.sum()))
+    assert text.perplexity(losses) == pytest.approx(math.exp(losses.sum() / text.words.sum()))
 
 
-def test_a_masked_models_loss_is_that_of_every_eighth_token_alone(tmp_path: Path) -> None:
-    lm = loaded(tiny_models.masked(tmp_path))
+@pytest.mark.parametrize("kind", ["masked", "t5"])
+def test_other_families_are_asked_as_wikitext2_asks_them(kind: str, tmp_path: Path) -> None:
+    """The rows of the task's own reader, for a data folder whose test file is the sample's validation file."""
+    lm = loaded({"masked": tiny_models.masked, "t5": tiny_models.t5}[kind](tmp_path / "model"))
     text = held_out_text(lm, "sample")
-    number = 1
-    ids = lm.tokenizer(text.requests[number].args[1])["input_ids"]
-    total = 0.0
-    places = range(1 + number, len(ids) - 1, 8)
-    for place in places:
-        masked = torch.tensor([[*ids[:place], lm.tokenizer.mask_token_id, *ids[place + 1 :]]])
-        total -= float(lm.whole_model(masked).logits[0, place].log_softmax(-1)[ids[place]])
-    assert text.losses(lm)[number] == pytest.approx(total, rel=1e-5)
-    assert text.units[number] == len(places)
-
-
-def test_an_encoder_decoder_fills_in_three_words_of_twenty(tmp_path: Path) -> None:
-    lm = loaded(tiny_models.t5(tmp_path))
-    text = held_out_text(lm, "sample")
-    for request in text.requests:
-        context, target = request.args
-        pieces = [piece for piece in target.split(" ") if piece]
-        gaps = [place for place, piece in enumerate(pieces) if piece.startswith("<extra_id_")]
-        assert context.split().count("<extra_id_0>") == 1
-        assert all(after - before in (2, 3, 4) for before, after in pairwise(gaps))
-    context, target = text.requests[0].args
-    source, labels = (lm.tokenizer(one, return_tensors="pt")["input_ids"] for one in (context, target))
-    loss = lm.whole_model(input_ids=source, labels=labels).loss
-    assert text.losses(lm)[0] / text.units[0] == pytest.approx(float(loss), rel=1e-5)
+    file = tmp_path / "data" / "wikitext2" / "wiki.test.raw"
+    file.parent.mkdir(parents=True)
+    pages = passages(SAMPLE / SOURCES["wikitext2_valid"].path, 320, 12)
+    file.write_text(" \n" + "".join(f" = Title = \n \n {page} \n" for page in pages), encoding="utf-8")
+    more = {"data_dir": str(file.parents[1]), "sampled_tokens": 512, "max_length": lm.max_length}
+    rows = dataset(**{**lm.task_metadata, **more})["test"]
+    asked = [request.args[1:] for request in text.requests]
+    # The task's pages have their titles too, so only what does not depend on the text is the same.
+    if kind == "masked":
+        assert sum(len(scored) for scored, _ in asked) == sum(map(len, rows["scored"])) == 512
+    else:
+        assert [key for key, _ in asked] == rows["span_key"]
+    assert [window for _, window in asked] == rows["window"]
+    assert np.isfinite(text.losses(lm)).all()
+    assert 0 < text.words.sum() < sum(len(page.split()) for page in pages)
 
 
 def test_an_encoder_decoder_without_sentinels_is_refused(tmp_path: Path) -> None:
@@ -87,5 +80,5 @@ def test_an_encoder_decoder_without_sentinels_is_refused(tmp_path: Path) -> None
 
 def test_a_rise_that_all_passages_share_is_known_exactly(byte_llama: Path) -> None:
     text = held_out_text(loaded(byte_llama), "sample")
-    before = torch.arange(len(text.units)).double().numpy()
-    assert text.rise(before, before + 0.25 * text.units) == pytest.approx((0.25, 0.0), abs=1e-12)
+    before = np.arange(len(text.words), dtype=np.float64)
+    assert text.rise(before, before + 0.25 * text.words) == pytest.approx((0.25, 0.0), abs=1e-12)

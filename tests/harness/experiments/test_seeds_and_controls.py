@@ -204,7 +204,7 @@ def test_a_run_of_before_goes_on_as_it_is_and_with_controls(model: Path, tmp_pat
 
 def test_without_seeds_stages_and_folders_are_those_of_before(model: Path, tmp_path: Path) -> None:
     experiment = load(write(tmp_path / "tiny.yaml", model, seeds=None, controls=None))
-    stages = list(_stages(experiment, experiment.models[0], tmp_path, 0))
+    stages = list(_stages(experiment, experiment.models[0], tmp_path, 0, "stereoscope run"))
     home = tmp_path / "tiny"
     files = [stage.arguments[-1] for stage in stages]
     assert files == [str(home / name) for name in ("score-base.json", "training.yaml", "score-steps.json")]
@@ -277,7 +277,7 @@ def test_a_dry_run_and_a_plan_tell_of_seeds_and_controls(
     printed = capsys.readouterr().out
     assert "[4/8] train tiny seed 1: " in printed
     assert "[6/8] make noise control of tiny: " in printed
-    assert "harness control" in printed
+    assert "run_module.py harness control" in printed
     told = "4 trainings: 2 folds, each with seeds 0, 1; then 1 noise control"
     assert told in printed
     assert any(told in line for line in plan(load(file).models, "t4x2"))
