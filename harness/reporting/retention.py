@@ -1,11 +1,10 @@
-"""Whether a step is still the model that it was: perplexity, language-model score, answers, and any other task."""
+"""Whether a step is still the model that it was: perplexity, language-model score, and answers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from harness.metrics.benchmarks import BENCHMARKS
 from harness.metrics.formatting import signed
 from harness.reporting.formatting import task_name
 from harness.reporting.index import PERPLEXITY_TASK, STEREOSET_TASKS
@@ -116,8 +115,6 @@ def _loss(entry: Entry, limits: Thresholds) -> _Loss | None:
         return _change(entry, folds, base, limits.silent_kept, limits.silent_broken)
     if entry.metric == "lms":
         return _change(entry, folds, base, limits.lms_kept, limits.lms_broken, falls=True)
-    if entry.task not in BENCHMARKS:
-        return _change(entry, folds, base, limits.ability_kept, limits.ability_broken, falls=entry.best == "higher")
     return None
 
 

@@ -23,12 +23,10 @@ class Thresholds(BaseModel):
     lms_broken: float = Field(default=5, gt=0, description="it fell by more than this, interval and all")
     silent_kept: float = Field(default=5, ge=0, description="no-answer and empty rates may have risen by this")
     silent_broken: float = Field(default=10, gt=0, description="they rose by more than this, interval and all")
-    ability_kept: float = Field(default=2, ge=0, description="the score of any other task may have fallen by this")
-    ability_broken: float = Field(default=10, gt=0, description="it fell by more than this, interval and all")
 
     @model_validator(mode="after")
     def _ordered(self) -> Thresholds:
-        for name in ("perplexity", "lms", "silent", "ability"):
+        for name in ("perplexity", "lms", "silent"):
             kept, broken = getattr(self, f"{name}_kept"), getattr(self, f"{name}_broken")
             if kept >= broken:
                 raise ValueError(f"{name}_kept is {kept:g}, expected less than {name}_broken, {broken:g}")
@@ -38,13 +36,11 @@ class Thresholds(BaseModel):
         """The rules in words, for a page."""
         return (
             f"Kept: the perplexity ratio's interval ends at or below {self.perplexity_kept:g}, the change of the "
-            f"language-model score begins at or above -{self.lms_kept:g} points, no-answer and empty rates rose by at "
-            f"most {self.silent_kept:g} points, and no other task's score may have fallen by more than "
-            f"{self.ability_kept:g} points. Broken: the perplexity ratio's interval lies above "
+            f"language-model score begins at or above -{self.lms_kept:g} points, and no-answer and empty rates rose by "
+            f"at most {self.silent_kept:g} points. Broken: the perplexity ratio's interval lies above "
             f"{self.perplexity_broken:g}, or the change of the language-model score below -{self.lms_broken:g} points, "
-            f"or a no-answer or empty rate rose by more than {self.silent_broken:g} points, or another task's score "
-            f"fell by more than {self.ability_broken:g}, interval and all. Paid: measured, and neither. Without "
-            "perplexity nothing is called kept: damage shows there first."
+            f"or a no-answer or empty rate rose by more than {self.silent_broken:g} points, interval and all. Paid: "
+            "measured, and neither. Without perplexity nothing is called kept: damage shows there first."
         )
 
 

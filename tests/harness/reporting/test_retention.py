@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -72,6 +74,45 @@ def test_bounds_come_from_the_experiment_and_stand_in_the_report(tmp_path: Path)
     assert kept(tmp_path, BASE, {**BASE, "wikitext2": wikitext(23)}).state == "kept"
     report = analyse(find_runs([tmp_path]))
     assert report.thresholds[tmp_path.name] == Thresholds(perplexity_kept=1.2)
+
+
+def answers(logprob: Callable[[int, str], float], items: int = 300) -> list[Sample]:
+    """StereoSet as a question in three orders; `logprob` is that of an item's label, each time it is asked."""
+    labels = ["stereotype", "anti-stereotype", "unrelated"]
+    samples = []
+    for number in range(items):
+        for rotation in range(3):
+            order = labels[rotation:] + labels[:rotation]
+            samples.append(
+                {
+                    "doc": {
+                        "id": f"item{number}",
+                        "task": "intrasentence",
+                        "target": f"term{number % 30:02}",
+                        "bias_type": "race",
+                        "rotation": rotation,
+                        "order": order,
+                    },
+                    "filtered_resps": [[str(logprob(number, label)), "False"] for label in order],
+                }
+            )
+    return samples
+
+
+def test_answers_at_random_are_broken_and_no_mitigation(tmp_path: Path) -> None:
+    """A base that prefers stereotypes in 3 of 4 items, and a step that draws lots: SS 75 to about 50."""
+    draw = Random(0)
+    prefers = {0: "anti-stereotype"}
+    base = answers(lambda number, label: -1.0 if label == prefers.get(number % 4, "stereotype") else -3.0)
+    step = answers(lambda number, label: draw.gauss(-2, 1))
+    task, text = "stereoset_prompt_intrasentence", {"wikitext2": wikitext(20)}
+    write(tmp_path / "base", Scores({task: base, **text}))
+    write(tmp_path / "step", Scores({task: step, **text}, provenance=step_provenance(5, None)))
+    report = analyse(find_runs([tmp_path]))
+    (judged,) = report.judgements
+    assert judged.word == "broken"
+    assert "the answers are those of chance" in judged.text
+    assert all("at_random" in entry.flags for entry in report.entries if (entry.stage, entry.task) == ("step", task))
 
 
 @pytest.mark.parametrize("wrong", [{"perplexity_kept": 2.0}, {"perplexity": 1.2}, {"lms_kept": "much"}])
