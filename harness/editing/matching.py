@@ -13,6 +13,9 @@ TOLERANCE = 0.02
 """Of the rise that is aimed at: a tenth of what passages leave uncertain about it."""
 
 MOST_TRIES = 24
+LARGEST = 1000.0
+"""Times the first scale: where so much noise does less than training did, more of it will too."""
+
 STEP = 4.0
 """A scale is at most so many times the one before while it is not known what lies on its other side."""
 
@@ -40,7 +43,7 @@ def scale_for(rise: Callable[[float], float], target: float, start: float) -> Si
         start: the scale to try first.
 
     Returns:
-        None where `MOST_TRIES` scales find none that gives so much, or none exactly enough.
+        None where no scale up to `LARGEST` times `start` gives so much, or `MOST_TRIES` find none exactly enough.
     """
     low: Sized | None = None
     high: Sized | None = None
@@ -50,6 +53,8 @@ def scale_for(rise: Callable[[float], float], target: float, start: float) -> Si
         log.debug("scale %.6g: log perplexity rises by %.6g of %.6g", *found, target)
         if abs(found.rise - target) <= TOLERANCE * target:
             return found
+        if high is None and found.rise < target and scale >= LARGEST * start:
+            return None
         low, high = (found, high) if found.rise < target else (low, found)
         scale = _next(low, high, target)
     return None

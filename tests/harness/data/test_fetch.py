@@ -245,7 +245,8 @@ def test_the_published_files_pass_from_a_mirror(
 ) -> None:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as content:
-        content.write(real_data / SOURCES["wikitext2"].path, "wikitext-2-raw/wiki.test.raw")
+        for name in ("wikitext2", "wikitext2_valid"):
+            content.write(real_data / SOURCES[name].path, SOURCES[name].member)
     files = {f"/{SOURCES[name].path}": (real_data / SOURCES[name].path).read_bytes() for name in SOURCES}
     for _ in serve(Mirror(files | {ZIP: archive.getvalue()}), monkeypatch):
         for name in SOURCES:

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.editing.matching import MOST_TRIES, TOLERANCE, scale_for
+from harness.editing.matching import LARGEST, TOLERANCE, scale_for
 
 
-@pytest.mark.parametrize("start", [1e-4, 0.02, 50.0])
+@pytest.mark.parametrize("start", [0.005, 0.1, 50.0])
 @pytest.mark.parametrize(
     "rise",
     [lambda scale: scale**2, lambda scale: scale**2 - 0.01 * scale, lambda scale: math.expm1(min(scale, 700.0))],
@@ -55,4 +55,5 @@ def test_a_rise_that_no_scale_gives_ends_the_search() -> None:
         return 1 - math.exp(-scale)
 
     assert scale_for(rise, 2.0, start=1.0) is None
-    assert len(tried) == MOST_TRIES
+    assert max(tried) >= LARGEST
+    assert len(tried) < 20
