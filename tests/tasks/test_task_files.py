@@ -55,8 +55,8 @@ def test_lm_evals_own_tasks_can_be_named_beside_ours() -> None:
     assert select(["crows_pairs", "wikitext"], {}).names == ["crows_pairs", "wikitext"]
 
 
-def test_an_unknown_task_is_an_error_that_lists_ours() -> None:
-    with pytest.raises(ValueError, match=r"no such task: crows_pear.*stereoset_intrasentence"):
+def test_an_unknown_task_is_an_error_that_says_what_was_meant() -> None:
+    with pytest.raises(ValueError, match=r"no such task: crows_pear; did you mean 'crows_pairs'.*`stereoscope tasks` lists"):
         select(["crows_pear"], {})
 
 

@@ -133,6 +133,7 @@ def test_a_rate_that_destroyed_models_is_warned_of(
     monkeypatch.setattr(run, "train_fold", lambda *_: True)
     monkeypatch.setattr(run, "exit_with_run", lambda: None)
     monkeypatch.setattr(run, "stop_with_launcher", lambda: None)
+    monkeypatch.setattr(run, "start_logging", lambda: None)  # it takes the handler away that listens here
     monkeypatch.setattr("signal.signal", lambda *_: None)
     flags = ["--model_name_or_path", str(tiny("bert")), "--output_dir", str(tmp_path), "--data_dir", "sample"]
     with caplog.at_level(logging.WARNING):
