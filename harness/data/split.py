@@ -16,6 +16,10 @@ SPLIT_FILE = "split.json"
 MANIFEST = "manifest.json"
 """Written by `training.checkpoints` when a checkpoint is complete: the digest of each of its files."""
 
+_WAY_OUT = (
+    "Put the checkpoint's own file back, or copy the weights alone, without split.json and manifest.json, to a folder "
+    "elsewhere: nothing is said of their training there"
+)
 log = logging.getLogger(__name__)
 
 
@@ -83,8 +87,7 @@ def find_split(checkpoint: Path) -> Split | None:
     elif (found := weights_sha256(checkpoint)) != split.weights_sha256:
         raise ValueError(
             f"{file} belongs to other weights than those in {checkpoint}: expected sha256 {split.weights_sha256}, "
-            f"found {found}, so the pairs they were trained on are unknown. Put the checkpoint's own file back, or "
-            "score all pairs"
+            f"found {found}, so the pairs they were trained on are unknown. {_WAY_OUT}"
         )
     return split
 
@@ -96,14 +99,14 @@ def _take_on_trust(checkpoint: Path, file: Path) -> None:
     if SPLIT_FILE in sealed and file.parent != checkpoint:
         raise ValueError(
             f"{checkpoint}: its {MANIFEST} lists a {SPLIT_FILE}, which is not there; {file} names no weights and may "
-            "be another checkpoint's. Put the checkpoint's own back, or score all pairs"
+            f"be another checkpoint's. {_WAY_OUT}"
         )
     for name, digest in sealed.items():
         weights = checkpoint / name
         if weights.suffix == ".safetensors" and weights.is_file() and (found := sha256_file(weights)) != digest:
             raise ValueError(
                 f"{weights}: not the weights that the training run of {file} wrote: expected sha256 {digest}, found "
-                f"{found}, so the pairs they were trained on are unknown. Put the original back, or score all pairs"
+                f"{found}, so the pairs they were trained on are unknown. {_WAY_OUT}"
             )
     _warn_once(
         f"{file} does not say which weights it belongs to: that {checkpoint} was trained with it is taken on trust"

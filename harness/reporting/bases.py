@@ -63,10 +63,14 @@ def by_prompt(scored: Scored) -> Iterator[tuple[str | None, Scored]]:
         told.append(f"chat template {asking.chat_template_sha256[:_SHOWN]}")
     if asking.system_instruction_sha256:
         told.append(f"system instruction {asking.system_instruction_sha256[:_SHOWN]}")
+    ours = {
+        task: asking.tasks[task].shots
+        for task in scored.provenance.tasks
+        if task in BENCHMARKS.keys() & asking.tasks.keys()
+    }
     tasks: defaultdict[int, list[str]] = defaultdict(list)
     for task in scored.provenance.tasks:
-        shots = asking.tasks[task].shots if task in asking.tasks and task in BENCHMARKS else 0
-        tasks[shots].append(task)
+        tasks[ours.get(task, min(ours.values(), default=0))].append(task)
     for shots, names in sorted(tasks.items()):
         examples = [f"{shots} examples{' as turns' if asking.fewshot_as_multiturn else ''}"] if shots else []
         yield ", ".join([*told, *examples]) or None, scored.only(names)

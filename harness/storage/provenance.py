@@ -13,7 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 ASKING_METADATA = (
     "permutations",
     "prompt_template",
+    "wording",
     "continuation_template",
+    "sampled_tokens",
+    "max_length",
     "k",
     "tokenizer",
     "add_bos_token",

@@ -18,6 +18,9 @@ import torch
 from many_runs import Run, launch
 from safetensors.torch import load_file
 
+from harness.data.split import find_split
+from harness.storage.weights import weights_sha256
+
 ROOT = Path(__file__).resolve().parents[2]
 FLAGS = {
     "objective": "balance",
@@ -93,6 +96,15 @@ def test_no_held_out_pair_is_trained_on(trained: Path) -> None:
     split = json.loads((trained / "fold-0" / "split.json").read_text())
     assert not set(split["train"]) & set(split["held_out"])
     assert len(split["train"]) + len(split["held_out"]) == 90
+
+
+def test_each_checkpoint_names_its_own_weights_and_its_base(trained: Path, tiny_model: Path) -> None:
+    folders = [trained / "fold-0" / f"checkpoint-{step}" for step in (5, 10)]
+    splits = [find_split(folder) for folder in folders]
+    assert [split and split.weights_sha256 for split in splits] == [weights_sha256(folder) for folder in folders]
+    assert splits[0] != splits[1]
+    assert {split and split.base_weights_sha256 for split in splits} == {weights_sha256(tiny_model)}
+    assert "split.json" in json.loads((folders[0] / "manifest.json").read_text())
 
 
 @pytest.mark.distributed

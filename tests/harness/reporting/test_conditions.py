@@ -203,3 +203,13 @@ def test_each_run_keeps_the_base_that_it_scored_itself(tmp_path: Path) -> None:
         ("second", "base"),
         ("second", "step"),
     ]
+
+
+def test_other_metadata_of_a_question_is_flagged_with_both_values(tmp_path: Path) -> None:
+    for folder, told, permutations in (("base", {}, None), ("step", step_provenance(5, 0), "6")):
+        metadata = {"pretrained": folder, **({} if permutations is None else {"permutations": permutations})}
+        noted = {"configs": {"stereoset_intrasentence": {"metadata": metadata}}}
+        samples = {"stereoset_intrasentence": stereoset([2] * 12)}
+        write(tmp_path / folder, Scores(samples, provenance=told, noted=noted))
+    (difference,) = report_of(tmp_path).stages[1].conditions
+    assert (difference.what, difference.base, difference.step) == ("metadata permutations", "default", "6")
