@@ -98,9 +98,9 @@ def _one_sided(metrics: Iterable[str]) -> str:
     if not labels:
         return ""
     return (
-        f"{'; '.join(labels)}: each is the largest of several differences, whichever way round. It is never below 0 and "
-        "chance alone puts it above 0, and no interval goes below 0: one that ends at 0 shows no difference. The signed "
-        "differences say which way each goes."
+        f"{'; '.join(labels)}: each is the largest of several differences, whichever way round. It is never below 0, "
+        "chance alone puts it above 0, and no interval goes below 0: one that ends at 0 shows no difference. The "
+        "signed differences say which way each goes."
     )
 
 
