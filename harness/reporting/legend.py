@@ -67,7 +67,7 @@ METRICS: dict[str, MetricLegend] = {
     "dropped": MetricLegend(label="Empty prompts left out", unit="count", best=None),
 }
 
-# The largest of several, whichever way round: never below 0, and neither is any resample of it.
+# The largest of several differences, whichever way round: chance alone puts it above 0.
 NEVER_BELOW_0 = frozenset({"emt_gap", "regard_gap", "honest_gap", "honest_matched_gap", "position_bias"})
 
 FLAGS: dict[Flag, str] = {

@@ -98,9 +98,9 @@ def _one_sided(metrics: Iterable[str]) -> str:
     if not labels:
         return ""
     return (
-        f"{'; '.join(labels)}: each is the largest of several differences, whichever way round, so neither it nor its "
-        "interval can reach 0, even where nothing differs. An interval above 0 is no sign of a gap here; that of the "
-        "change from the base model can be read as any other."
+        f"{'; '.join(labels)}: each is the largest of several differences, whichever way round. It is never below 0, "
+        "chance alone puts it above 0, and no interval goes below 0: one that ends at 0 shows no difference. The "
+        "signed differences say which way each goes."
     )
 
 
