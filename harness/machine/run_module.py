@@ -17,6 +17,8 @@ from runpy import run_module
 
 OUR_PACKAGES = ("harness", "training")
 FILE = Path(__file__).resolve()
+ASKED_PATH = "STEREOSCOPE_PYTHONPATH"
+"""The environment variable with the user's own `PYTHONPATH`."""
 
 
 def program(module: str) -> tuple[str, str]:
@@ -29,7 +31,8 @@ def safe_environment(variables: Mapping[str, str]) -> dict[str, str]:
     # An empty part names that folder, and `PYTHONPATH=/mine:$PYTHONPATH` leaves one where nothing was set before.
     parts = [part for part in variables.get("PYTHONPATH", "").split(os.pathsep) if part]
     others = {name: value for name, value in variables.items() if name != "PYTHONPATH"}
-    return {**others, **({"PYTHONPATH": os.pathsep.join(parts)} if parts else {}), "PYTHONSAFEPATH": "1"}
+    path = os.pathsep.join(parts)
+    return {**others, **({"PYTHONPATH": path} if parts else {}), "PYTHONSAFEPATH": "1", ASKED_PATH: path}
 
 
 def leave_working_folder() -> None:
@@ -65,6 +68,10 @@ def main() -> None:
     if not _safe_path():
         # Python has put this file's folder first.
         del sys.path[0]
+    asked = [Path(part).resolve() for part in os.environ.get(ASKED_PATH, ".").split(os.pathsep) if part]
+    if (here := Path.cwd().resolve()) not in asked:
+        # For DeepSpeed accelerate puts the working folder on the path of the processes that it starts.
+        sys.path[:] = [part for part in sys.path if Path(part).resolve() != here]
     _take_our_packages()
     from harness.terminal.logs import start_logging
 

@@ -55,3 +55,15 @@ def test_a_module_finds_its_command_line_as_it_expects_it(tmp_path: Path) -> Non
     (tmp_path / "shown.py").write_text("import sys; print(__name__, sys.argv)")
     printed = run(tmp_path, *program("shown"), "a", "-m", PYTHONPATH=str(tmp_path))
     assert printed.strip() == f"__main__ [{str(tmp_path / 'shown.py')!r}, 'a', '-m']"
+
+
+@pytest.mark.parametrize(("asked", "taken"), [("", []), (".", ["random"])])
+def test_a_launcher_cannot_put_the_working_folder_on_the_path_but_the_user_can(
+    tmp_path: Path, asked: str, taken: list[str]
+) -> None:
+    """As accelerate does for DeepSpeed."""
+    folder = write_own_modules(tmp_path / "mine", "random")
+    variables = {**safe_environment({"PYTHONPATH": asked}), "PYTHONPATH": str(folder)}
+    command = [sys.executable, *program("tempfile")]
+    subprocess.run(command, cwd=folder, env={**UNSAFE, **variables}, capture_output=True, check=False)
+    assert imported(folder) == taken
