@@ -46,7 +46,7 @@ def test_no_command_of_the_readme_is_left_out() -> None:
         *("git", "cd", "pip", "tar", "export", "srun"),
     }
     assert {words[0] for words in of("stereoscope")} == {
-        *("eval", "tasks", "train", "run", "plan", "report", "data", "classify", "experiments", "init"),
+        *("eval", "tasks", "train", "run", "plan", "report", "data", "classify", "experiments", "init", "compare"),
     }
 
 

@@ -158,7 +158,8 @@ def test_saved_files_are_those_of_the_command(saved: Scores, tmp_path: Path) -> 
     assert saved.provenance.command.startswith("harness.score(")
 
 
-def test_the_table_has_intervals_and_what_is_looked_at_first(saved: Scores) -> None:
+def test_the_table_has_intervals_and_what_is_looked_at_first(saved: Scores, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     lines = saved.table().splitlines()
     assert [line.split("  ")[0] for line in lines[2:]] == ["crows_pairs"] * 2
     assert " to " in lines[2]

@@ -173,7 +173,10 @@ def colours(**instead: str) -> dict[str, str]:
     }
 
 
-def test_it_is_scored_and_reported_as_if_it_were_ours(install: Install, tmp_path: Path) -> None:
+def test_it_is_scored_and_reported_as_if_it_were_ours(
+    install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     install("colour-benchmark", "colours = colour_benchmark:plugin", colours())
     following = {"<s>": {"sky": 0.5, "rose": 0.5}, "sky": {"blue": 0.9, "red": 0.1}, "rose": {"blue": 0.3, "red": 0.7}}
     model = tiny_models.bigram(tmp_path / "model", {**following, "blue": {}, "red": {}})
