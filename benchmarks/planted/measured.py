@@ -62,8 +62,10 @@ def scores_of(
         benchmark = BENCHMARKS[task]
         records = [benchmark.record(sample) for sample in scored.samples(task)]
         for one in measure(benchmark, Step([records], [RunLabel()]), None):
-            if one.value is not None and one.low is not None and one.high is not None:
-                found[task, one.metric] = Scored(one.value, one.low, one.high)
+            if one.value is not None:
+                # Without an interval, since all clusters say the same, the value alone is what may be expected.
+                low, high = (one.value if end is None else end for end in (one.low, one.high))
+                found[task, one.metric] = Scored(one.value, low, high)
     return found
 
 
