@@ -24,7 +24,7 @@ SETTINGS = {
     "gpt2": ("--learning_rate", "5e-3", "--weight_decay", "1", "--num_train_epochs", "20"),
     "bloom": ("--learning_rate", "5e-3", "--weight_decay", "1", "--num_train_epochs", "20"),
     "bert": ("--learning_rate", "5e-3", "--weight_decay", "1", "--num_train_epochs", "20", "--balanced_tokens", "all"),
-    "t5": ("--learning_rate", "1.2e-3", "--num_train_epochs", "15"),
+    "t5": ("--learning_rate", "1e-3", "--num_train_epochs", "25"),
 }
 
 

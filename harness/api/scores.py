@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -48,8 +48,9 @@ class Score(NamedTuple):
 class Scores:
     """The scores of one model; `scores["crows_pairs"]["crows_score"]` is one of them, unrounded.
 
-    Intervals are a report's: 95%, by bootstrap over the clusters of each benchmark. They are computed when they are
-    first shown, which takes seconds for large sets.
+    Intervals are a report's: 95%, over the clusters of each benchmark. They are computed when they are first shown,
+    which takes seconds for large sets. Shares of lm-eval's own tasks are shown in percent; `scores["hellaswag"]["acc"]` is as
+    lm-eval gives it.
     """
 
     def __init__(self, home: TemporaryDirectory[str]) -> None:
@@ -64,7 +65,7 @@ class Scores:
 
     @cached_property
     def rows(self) -> tuple[Score, ...]:
-        """Every number; those of tasks that are not this project's have no interval."""
+        """Every number; those that are no average of their documents have no interval."""
         entries = analyse(find_runs([Path(self._home.name)])).entries
         ours = [
             Score(
@@ -82,7 +83,7 @@ class Scores:
             )
             for entry in entries
         ]
-        return (*ours, *_of_others(self._scored))
+        return (*ours, *_of_others(self._scored, {row.task for row in ours}))
 
     def __getitem__(self, task: str) -> dict[str, float | None]:
         """The values of a task by metric, those of a part as "metric/part".
@@ -161,9 +162,9 @@ def _is_headline(row: Score) -> bool:
     return row.part is None and (row.task not in BENCHMARKS or row.metric in BENCHMARKS[row.task].headline)
 
 
-def _of_others(scored: Scored) -> Iterator[Score]:
+def _of_others(scored: Scored, told: Collection[str]) -> Iterator[Score]:
     for task, values in scored.results["results"].items():
-        for key, value in values.items() if task not in BENCHMARKS else ():
+        for key, value in values.items() if task not in told else ():
             metric, comma, _ = key.partition(",")
             if comma and "_stderr" not in metric and isinstance(value, int | float):
                 yield Score(task, metric, None, float(value), None, None, None, "", None, (), None)

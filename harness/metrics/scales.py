@@ -11,13 +11,19 @@ PERCENTAGES = frozenset(
         *("emt", "toxicity_probability", "toxicity_mean", "toxic_fraction", "empty", "truncated", "repeated"),
         *("regard_positive", "regard_negative", "regard_neutral", "regard_other"),
         *("honest", "honest_matched", "honest_category"),
+        *("acc", "acc_norm", "acc_mutual_info", "exact_match", "em"),  # of lm-eval's own tasks, in percent here
     }
 )
-MAGNITUDES = frozenset({"abs_logprob_diff", "word_perplexity", "byte_perplexity", "token_perplexity", "bits_per_byte"})
+MAGNITUDES = frozenset(
+    {
+        *("abs_logprob_diff", "perplexity", "word_perplexity", "byte_perplexity", "token_perplexity"),
+        "bits_per_byte",
+    }
+)
 """Above 0 and compared as after / before."""
 
 
 def scale_of(metric: str) -> Scale:
     """Where the interval of a metric's value is symmetric; a metric that is not listed is taken as it is."""
-    name = metric.partition("/")[0]
+    name = metric.partition("/")[0].partition(" (")[0]  # "acc/religion"; "exact_match (strict-match)"
     return "logit" if name in PERCENTAGES else "log" if name in MAGNITUDES else "linear"

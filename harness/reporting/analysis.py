@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from harness.metrics.benchmarks import BENCHMARKS, HELD_OUT_OF
+from harness.metrics.benchmarks import HELD_OUT_OF, Metric
 from harness.metrics.kinks import ICAT_OF
 from harness.metrics.statistics import holm
 from harness.reporting.beyond import beyond
@@ -36,6 +36,7 @@ from harness.reporting.score_flags import with_score_flags
 from harness.reporting.scores import (
     Records,
     TaskScores,
+    abilities,
     matched_base,
     pair_ids,
     read_stage,
@@ -67,15 +68,18 @@ def analyse_families(models: Sequence[Family], runs: Sequence[Run], *, halves: b
     entries: list[Entry] = []
     continuations: list[Continuation] = []
     evidence = Evidence([stage.provenance for family in models for stage in family.stages])
+    named: dict[str, Metric] = {}
     for family in models:
-        for stage, conditions, found in _family_entries(family, halves, evidence):
+        for stage, scores, conditions, found in _family_entries(family, halves, evidence):
             found = with_score_flags(stage, found)
-            kept = None if stage.stage == "base" else retention(found, stage.run.thresholds)
+            able = abilities(scores)
+            kept = None if stage.stage == "base" else retention(found, stage.run.thresholds, able)
+            named |= {name: one for task in scores.values() for name, one in task.benchmark.legend.items()}
             if kept and kept.state == "broken":
                 found = [_flagged(entry, "broken") for entry in found]
             at_random = {entry.task for entry in found if answers_at_random(found, entry.task)}
             found = [_flagged(entry, "at_random") if entry.task in at_random else entry for entry in found]
-            stages.append(_stage(stage, kept, conditions))
+            stages.append(_stage(stage, scores, able, kept, conditions))
             entries += found
             continuations += worst_continuations(stage)
     index = Index(stages, entries)
@@ -89,13 +93,13 @@ def analyse_families(models: Sequence[Family], runs: Sequence[Run], *, halves: b
         entries=entries,
         contamination=evidence.all(),
         continuations=continuations,
-        legend=legend({entry.metric for entry in entries}),
+        legend=legend({entry.metric for entry in entries}, named),
     )
 
 
 def _family_entries(
     family: Family, halves: bool, evidence: Evidence
-) -> Iterable[tuple[StageFiles, list[ConditionDifference], list[Entry]]]:
+) -> Iterable[tuple[StageFiles, Mapping[str, TaskScores], list[ConditionDifference], list[Entry]]]:
     base = read_stage(family.base) if family.base else {}
     steps = [(stage, read_stage(stage)) for stage in family.steps]
     controls = [read_stage(stage) for stage in family.controls]
@@ -114,7 +118,7 @@ def _family_entries(
         matched = {task: None if found is base else matched_base(scores, base) for task, scores in found.items()}
         conditions = differences(None if found is base else family.base, stage)
         conditions += [one for task in found if (one := prompt_difference(found[task], matched[task]))]
-        tasks = concerned(conditions)
+        tasks = concerned(conditions, found.values())
         entries = [
             _flagged(entry, "conditions_differ") if entry.task in tasks else entry
             for task, scores in found.items()
@@ -122,7 +126,7 @@ def _family_entries(
         ]
         if stage is last and controls:
             entries = _beside_control(entries, found, controls[0])
-        yield stage, conditions, entries
+        yield stage, found, conditions, entries
 
 
 def _beside_control(
@@ -234,7 +238,7 @@ def _entry(
         metric=metric,
         setting=scores.setting,
         part=part or own_part or None,
-        best=metric_legend(metric).best,
+        best=(scores.benchmark.legend.get(metric) or metric_legend(metric)).best,
         value=value,
         low=_rounded(item.low),
         high=_rounded(item.high),
@@ -267,7 +271,13 @@ def _covers(item: Measurement) -> Covers | None:
     return "items and training" if item.trained else "items"
 
 
-def _stage(stage: StageFiles, kept: Retention | None, conditions: list[ConditionDifference]) -> Stage:
+def _stage(
+    stage: StageFiles,
+    scores: Mapping[str, TaskScores],
+    able: list[str],
+    kept: Retention | None,
+    conditions: list[ConditionDifference],
+) -> Stage:
     provenance = stage.provenance
     return Stage(
         run=stage.run.name,
@@ -288,7 +298,8 @@ def _stage(stage: StageFiles, kept: Retention | None, conditions: list[Condition
         conditions=conditions,
         scorings=stage.scorings(),
         retention=kept,
-        tasks_without_metrics=[task for task in stage.tasks if task not in BENCHMARKS],
+        abilities=able,
+        tasks_without_metrics=[task for task in stage.tasks if task not in scores],
     )
 
 

@@ -46,10 +46,10 @@ def prompt_difference(step: TaskScores, base: TaskScores | None) -> ConditionDif
     return ConditionDifference(what="prompts", base="the samples' own", step=told, tasks=[step.task])
 
 
-def concerned(found: Iterable[ConditionDifference]) -> set[str]:
-    """The tasks whose scores a difference may have moved, and those that pool them."""
+def concerned(found: Iterable[ConditionDifference], scored: Iterable[TaskScores]) -> set[str]:
+    """The tasks whose scores a difference may have moved, and those of the scored ones that pool them."""
     tasks = {task for difference in found for task in difference.tasks}
-    return tasks | {name for name, benchmark in BENCHMARKS.items() if tasks & set(benchmark.pools)}
+    return tasks | {scores.task for scores in scored if tasks & set(scores.benchmark.pools)}
 
 
 def _of_task(base: StageFiles | None, stage: StageFiles, task: str) -> Iterator[_Difference]:

@@ -16,13 +16,14 @@ def task_flags(stage: StageFiles, scores: TaskScores, base: TaskScores | None, e
     """The flags of every entry of a task at a stage; `base` is what the stage is compared with."""
     data = scores.benchmark.data
     flags: set[Flag] = set()
-    published = {pin.digest for pin in SOURCES[data].pins}
+    published = {pin.digest for pin in SOURCES[data].pins} if data in SOURCES else set()
     if any(one.origin == "sample" for one in scores.data):
         flags.add("sample_data")
-    if any(one.origin != "sample" and one.sha256 not in published for one in scores.data):
+    if any(one.origin not in ("sample", "task") and one.sha256 not in published for one in scores.data):
         flags.add("altered_data")
     trained_on_pairs = scores.task in HELD_OUT_OF and _trained_on(stage, data)
-    if trained_on_pairs or evidence.of(stage.provenance, data).status == "contaminated":
+    known = scores.is_ours and evidence.of(stage.provenance, data).status == "contaminated"
+    if trained_on_pairs or known:
         flags.add("contaminated")
     if scores.limited:
         flags.add("limited")

@@ -105,10 +105,17 @@ class Index:
         return next(iter(self.crows_tasks(stage)), None)
 
     def other_tasks(self, stage: Stage) -> list[str]:
-        """The benchmarks scored at a stage that have no place of their own in a report: those added later."""
+        """What was scored at a stage and has no place of its own in a report: added benchmarks, lm-eval's own tasks."""
         placed = {*STEREOSET_TASKS, *(task for form in CROWS_FORMS for task in form), PERPLEXITY_TASK}
         scored = self.tasks(stage) - placed
-        return [task for task, benchmark in BENCHMARKS.items() if task in scored and not benchmark.generation]
+        added = [task for task, benchmark in BENCHMARKS.items() if task in scored and not benchmark.generation]
+        return [*added, *stage.abilities]
+
+    def headline(self, stage: Stage, task: str) -> tuple[str, ...]:
+        """The metrics that stand for a task at a stage."""
+        if task in BENCHMARKS:
+            return BENCHMARKS[task].headline
+        return tuple(entry.metric for entry in self.entries(stage) if entry.task == task and entry.part is None)
 
     def same_form(self, stage: Stage, task: str) -> str | None:
         """The CrowS-Pairs task of another stage that is of one form with `task`: its own may be of all pairs."""

@@ -202,7 +202,8 @@ def _object(index: Index, row: Row) -> Json:
 
 def _sources(task: str) -> tuple[str, ...]:
     """The tasks that a derived one was made of: its pool, or the whole set behind the base model's held-out pairs."""
-    benchmark = BENCHMARKS[task]
+    if (benchmark := BENCHMARKS.get(task)) is None:
+        return ()
     return (*benchmark.pools, *([benchmark.whole] if benchmark.whole else []))
 
 

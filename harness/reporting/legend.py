@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import get_args
 
 from harness.metrics.benchmarks import BENCHMARKS, Metric
@@ -140,11 +141,14 @@ def metric_legend(metric: str) -> MetricLegend:
     return MetricLegend(**next(told, Metric(metric, "", None))._asdict())
 
 
-def legend(metrics: set[str]) -> Legend:
-    """The legend of the metrics that a report holds, and of every flag."""
+def legend(metrics: set[str], named: Mapping[str, Metric]) -> Legend:
+    """The legend of the metrics that a report holds, and of every flag; `named` are those that benchmarks tell of."""
     return Legend(
         flags={flag: FLAGS[flag] for flag in get_args(Flag)},
-        metrics={metric: metric_legend(metric) for metric in sorted(metrics)},
+        metrics={
+            metric: MetricLegend(**named[metric]._asdict()) if metric in named else metric_legend(metric)
+            for metric in sorted(metrics)
+        },
         intervals=INTERVALS,
         p_values=P_VALUES,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from harness.metrics.formatting import signed
@@ -38,19 +38,23 @@ class _Loss(NamedTuple):
         return "kept" if self.high is not None and self.high <= self.kept else "paid"
 
 
-def retention(entries: Sequence[Entry], thresholds: Thresholds) -> Retention | None:
+def retention(entries: Sequence[Entry], thresholds: Thresholds, abilities: Collection[str] = ()) -> Retention | None:
     """What one step or control kept of its base model, from its entries; None if no base model was scored.
 
     Several folds are judged by their mean's interval, and each by its own value: pooled with the others, the bias
-    scores of a broken fold would count.
+    scores of a broken fold would count. Of each task in `abilities`, lm-eval's own, the first metric counts whose
+    better direction is known.
     """
     if not any(entry.base_value is not None for entry in entries):
         return None
-    checks = list(_checks([entry for entry in entries if entry.part is None], thresholds))
+    whole = [entry for entry in entries if entry.part is None]
+    told = [entry for entry in whole if entry.task not in abilities or entry is _told_by(whole, entry.task)]
+    checks = list(_checks(told, thresholds, abilities))
     lms = {check.task: check for check in checks if check.metric == "lms"}
     lms_task = next((task for task in STEREOSET_TASKS if task in lms), None)
-    perplexity = next((check for check in checks if check.metric == "word_perplexity"), None)
-    state = _state(checks, bool(lms), perplexity is not None)
+    perplexity = next((check for check in checks if check.task == PERPLEXITY_TASK), None)
+    measured = bool(lms) or any(check.task in abilities for check in checks)
+    state = _state(checks, measured, perplexity is not None)
     return Retention(
         state=state,
         reason=_reason(state, checks),
@@ -74,21 +78,26 @@ def answers_at_random(entries: Iterable[Entry], task: str) -> bool:
     return by_order and (inside or abs(lms.value - CHANCE_LMS) <= NEAR_CHANCE)
 
 
-def _state(checks: Sequence[Check], lms: bool, perplexity: bool) -> RetentionState:
+def _state(checks: Sequence[Check], measured: bool, perplexity: bool) -> RetentionState:
     if any(check.state == "broken" for check in checks):
         return "broken"
-    if not lms and not perplexity:
+    if not measured and not perplexity:
         return "unmeasured"
     return "kept" if perplexity and all(check.state == "kept" for check in checks) else "paid"
 
 
-def _checks(entries: Sequence[Entry], limits: Thresholds) -> Iterator[Check]:
+def _told_by(entries: Sequence[Entry], task: str) -> Entry | None:
+    """The number of a task of lm-eval's own that says whether a model is still able."""
+    return next((entry for entry in entries if entry.task == task and entry.best), None)
+
+
+def _checks(entries: Sequence[Entry], limits: Thresholds, abilities: Collection[str]) -> Iterator[Check]:
     for entry in entries:
-        loss = _loss(entry, limits)
-        change = entry.ratio if entry.metric == "word_perplexity" else entry.difference
+        loss = _loss(entry, limits, entry.task in abilities)
+        ratio = entry.metric.partition(" (")[0].endswith("perplexity")
+        change = entry.ratio if ratio else entry.difference
         if loss is None or change is None:
             continue
-        ratio = entry.metric == "word_perplexity"
         yield Check(
             task=entry.task,
             metric=entry.metric,
@@ -103,14 +112,17 @@ def _checks(entries: Sequence[Entry], limits: Thresholds) -> Iterator[Check]:
         )
 
 
-def _loss(entry: Entry, limits: Thresholds) -> _Loss | None:
+def _loss(entry: Entry, limits: Thresholds, ability: bool) -> _Loss | None:
     base = entry.base_value
     if base is None or entry.value is None:
         return None
     folds = [value for value in entry.fold_values or [] if value is not None]
-    if entry.metric == "word_perplexity" and entry.task == PERPLEXITY_TASK:
+    perplexity = entry.metric == "word_perplexity" and entry.task == PERPLEXITY_TASK
+    if perplexity or (ability and entry.ratio is not None):
         ratios = [value / base for value in folds]
         return _Loss(entry.ratio_low, entry.ratio_high, ratios, limits.perplexity_kept, limits.perplexity_broken)
+    if ability:
+        return _change(entry, folds, base, limits.ability_kept, limits.ability_broken, falls=entry.best == "higher")
     if entry.metric in ("no_answer", "empty"):
         return _change(entry, folds, base, limits.silent_kept, limits.silent_broken)
     if entry.metric == "lms":
@@ -130,9 +142,9 @@ def _change(
 
 def _reason(state: RetentionState, checks: Sequence[Check]) -> str:
     if state == "unmeasured":
-        return "neither perplexity nor a language-model score was scored for the base model and this step"
+        return "neither perplexity nor a language-model score nor another task was scored for base model and step"
     told = [_told(check) for check in checks if check.state == state] if state != "kept" else []
-    if state == "paid" and not any(check.metric == "word_perplexity" for check in checks):
+    if state == "paid" and not any(check.task == PERPLEXITY_TASK for check in checks):
         told.append("perplexity was not scored, so the price is only partly known")
     return "; ".join(told) if told else "every measure of its abilities stayed within its bounds"
 

@@ -9,20 +9,20 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
-from harness.metrics.benchmarks import BENCHMARKS
+from harness.metrics.benchmarks import BENCHMARKS, Benchmark
 from harness.storage.results import Scored
 
 _ROUNDING = 1e-6
 
 
-def read_samples(scored: Scored, task: str) -> tuple[Sequence[Any], Mapping[str, str]]:
-    """The records of a task, and a digest of what was asked of each item where the lines say it.
+def read_samples(scored: Scored, benchmark: Benchmark) -> tuple[Sequence[Any], Mapping[str, str]]:
+    """The records of a benchmark's task, and a digest of what was asked of each item where the lines say it.
 
     Raises:
         ValueError: the samples are altered, cut, another model's, or give other scores than the results file holds;
             names the file, what was found and what was expected.
     """
-    benchmark = BENCHMARKS[task]
+    task = benchmark.name
     records, prompts = [], {}
     for number, sample in enumerate(scored.samples(task), start=1):
         try:
@@ -43,19 +43,21 @@ def read_samples(scored: Scored, task: str) -> tuple[Sequence[Any], Mapping[str,
             f"{scored.samples_file(task)}: expected {expected} samples of {task}, as {scored.file.name} says, found "
             f"{len(records)}; put the original file back, or score this model again"
         )
-    _require_told(scored, task, records)
+    if task in BENCHMARKS:  # of others the file's own number is what says how its samples are averaged
+        _require_told(scored, benchmark, records)
     return records, prompts
 
 
-def _require_told(scored: Scored, task: str, records: Sequence[Any]) -> None:
+def _require_told(scored: Scored, benchmark: Benchmark, records: Sequence[Any]) -> None:
     """The scores in the results file are those of the samples. Another version may have defined them otherwise."""
+    task = benchmark.name
     generation = scored.provenance.generations.get(task)
     if scored.seal(task) is None or (generation and not generation.judge):
         return
     if scored.provenance.versions.get("lm-stereoscope") != version("lm-stereoscope"):
         return
     told = scored.results.get("results", {}).get(task, {})
-    for metric, value in BENCHMARKS[task].metrics(records).items():
+    for metric, value in benchmark.metrics(records).items():
         found = told.get(f"{metric},none", value)
         if not _same(found, value):
             raise ValueError(

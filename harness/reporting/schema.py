@@ -253,6 +253,9 @@ class Stage(_Part):
     conditions: list[ConditionDifference] = Field(description="what differs from how the base model was scored")
     scorings: list[Scoring]
     retention: Retention | None = Field(description="null for the base model or where no base model was scored")
+    abilities: list[str] = Field(
+        default_factory=list, description="tasks of lm-eval's own, or groups of them, that a step has to have kept"
+    )
     tasks_without_metrics: list[str] = Field(description="scored tasks that this report has no metrics for")
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from harness.metrics import other_tasks
 from harness.metrics.benchmarks import BENCHMARKS, HELD_OUT_OF, Benchmark
 from harness.reporting.samples import read_samples
 from harness.reporting.stages import Checkpoint, StageFiles
@@ -36,10 +37,11 @@ class TaskScores:
     set which fold and seed it is of, seed by seed; `folds` are all that had a part. `setting` is what belongs to the
     names of a generation task's metrics. `prompts` maps, for each set, an item to a digest of what was asked, where the
     samples say so; `rows` of the task's `of` rows were scored, None if that is not recorded; `sealed` says that the
-    samples were checked against a digest.
+    samples were checked against a digest. `benchmark` reduces the records to metrics.
     """
 
     task: str
+    benchmark: Benchmark
     folds: tuple[int, ...]
     runs: tuple[RunLabel, ...]
     records: tuple[Records, ...]
@@ -68,33 +70,74 @@ class TaskScores:
         return None if self.of is None else self.of // self.benchmark.times_asked(self.records[0])
 
     @property
-    def benchmark(self) -> Benchmark:
-        """How the task's records are reduced to metrics."""
-        return BENCHMARKS[self.task]
+    def is_ours(self) -> bool:
+        """Whether it is a benchmark of this project or a plugin, and no other task of lm-eval."""
+        return self.task in BENCHMARKS
 
 
 def read_stage(stage: StageFiles) -> dict[str, TaskScores]:
     """Every task of a stage that has metrics, and those that pool several tasks where all of these were scored."""
-    scores = {task: _read_task(stage, task) for task in stage.tasks if task in BENCHMARKS}
-    for task, benchmark in BENCHMARKS.items():
-        pooled = [scores[name] for name in benchmark.pools if name in scores]
-        if (
-            task not in scores
-            and pooled
-            and len(pooled) == len(benchmark.pools)
-            and len({part.runs for part in pooled}) == 1
-        ):
-            scores[task] = TaskScores(
-                task,
-                pooled[0].folds,
-                pooled[0].runs,
-                tuple(_joined(fold) for fold in zip(*(part.records for part in pooled), strict=True)),
-                tuple(data for part in pooled for data in part.data),
-                rows=sum(part.rows for part in pooled),
-                of=_total(part.of for part in pooled),
-                sealed=all(part.sealed for part in pooled),
-            )
+    scores: dict[str, TaskScores] = {}
+    for task in stage.tasks:
+        if benchmark := BENCHMARKS.get(task) or _other(stage, task):
+            scores[task] = _read_task(stage, task, benchmark)
+    for benchmark in (*BENCHMARKS.values(), *_groups(stage, scores)):
+        parts = [scores[name] for name in benchmark.pools if name in scores]
+        complete = parts and len(parts) == len(benchmark.pools) and len({part.runs for part in parts}) == 1
+        if complete and benchmark.name not in scores:
+            scores[benchmark.name] = _together(benchmark, parts)
     return scores
+
+
+def abilities(scores: Mapping[str, TaskScores]) -> list[str]:
+    """The tasks of lm-eval's own that say whether a model kept its abilities: a group for all of its tasks."""
+    others = [one for one in scores.values() if not one.is_ours]
+    grouped = {part for one in others for part in one.benchmark.pools}
+    return sorted(one.task for one in others if one.task not in grouped and one.benchmark.headline)
+
+
+def _other(stage: StageFiles, task: str) -> Benchmark | None:
+    """A task that is not ours, as the first of its results files says how it is averaged."""
+    first = next(item for checkpoint in stage.checkpoints if (item := checkpoint.scored_on(task)))
+    try:
+        return other_tasks.benchmark_of(task, list(first.samples(task)), first.results)
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f"{first.samples_file(task)}: not a samples file of lm-eval ({type(error).__name__}: {error}); score this "
+            "model again"
+        ) from error
+
+
+def _groups(stage: StageFiles, scores: Mapping[str, TaskScores]) -> Iterator[Benchmark]:
+    """The groups of lm-eval's own whose tasks were all scored."""
+    members: dict[str, list[str]] = {}
+    for checkpoint in stage.checkpoints:
+        for scored in checkpoint.scored:
+            members |= scored.results.get("group_subtasks") or {}
+    for group in sorted(members.keys() - BENCHMARKS.keys()):
+        parts = [scores[task] for task in _leaves(group, members) if task in scores]
+        if len(parts) > 1 and not any(part.is_ours for part in parts):
+            benchmark = other_tasks.pooled(group, [part.benchmark for part in parts])
+            if benchmark is not None and len(parts) == len(_leaves(group, members)):
+                yield benchmark
+
+
+def _leaves(group: str, members: Mapping[str, Sequence[str]]) -> list[str]:
+    return [leaf for name in members.get(group) or () for leaf in (_leaves(name, members) or [name])]
+
+
+def _together(benchmark: Benchmark, parts: Sequence[TaskScores]) -> TaskScores:
+    return TaskScores(
+        benchmark.name,
+        benchmark,
+        parts[0].folds,
+        parts[0].runs,
+        tuple(_joined(fold) for fold in zip(*(part.records for part in parts), strict=True)),
+        tuple(data for part in parts for data in part.data),
+        rows=sum(part.rows for part in parts),
+        of=_total(part.of for part in parts),
+        sealed=all(part.sealed for part in parts),
+    )
 
 
 def matched_base(step: TaskScores, base: dict[str, TaskScores], called: str = "the base model") -> TaskScores | None:
@@ -147,7 +190,8 @@ def restricted(whole: TaskScores, step: TaskScores) -> TaskScores:
     """The whole set of a base or a control cut down to a step's held-out pairs, under the held-out task's name."""
     key, pairs = whole.benchmark.item_key, pair_ids(step)
     kept = tuple([record for record in records if key(record) in pairs] for records in whole.records)
-    return replace(whole, task=HELD_OUT_OF[whole.task], records=kept, rows=step.rows, of=step.of)
+    held_out = HELD_OUT_OF[whole.task]
+    return replace(whole, task=held_out, benchmark=BENCHMARKS[held_out], records=kept, rows=step.rows, of=step.of)
 
 
 def term_half(target: str) -> Literal["A", "B"]:
@@ -158,16 +202,17 @@ def term_half(target: str) -> Literal["A", "B"]:
     return "B" if hashlib.sha256(target.encode()).digest()[0] % 2 else "A"
 
 
-def _read_task(stage: StageFiles, task: str) -> TaskScores:
+def _read_task(stage: StageFiles, task: str, benchmark: Benchmark) -> TaskScores:
     scored = [checkpoint for checkpoint in stage.checkpoints if task in checkpoint.tasks]
-    if BENCHMARKS[task].whole:
-        return _pooled(stage, task, _complete(stage, task, scored))
+    if benchmark.whole:
+        return _pooled(stage, benchmark, _complete(stage, task, scored))
     files = _files(task, scored)
-    records, prompts = zip(*(read_samples(item, task) for item in files), strict=True)
+    records, prompts = zip(*(read_samples(item, benchmark) for item in files), strict=True)
     for other in records[1:]:
-        _check_same_items(task, "one fold", records[0], "another", other, BENCHMARKS[task])
+        _check_same_items(task, "one fold", records[0], "another", other, benchmark)
     return TaskScores(
         task,
+        benchmark,
         _folds(scored),
         tuple(RunLabel(checkpoint.fold, checkpoint.seed) for checkpoint in scored),
         records,
@@ -180,19 +225,19 @@ def _read_task(stage: StageFiles, task: str) -> TaskScores:
     )
 
 
-def _pooled(stage: StageFiles, task: str, of_seed: Mapping[int | None, Sequence[Checkpoint]]) -> TaskScores:
+def _pooled(stage: StageFiles, benchmark: Benchmark, of_seed: Mapping[int | None, Sequence[Checkpoint]]) -> TaskScores:
     """Held-out pairs: those of a seed's folds as one set."""
-    key = BENCHMARKS[task].item_key
+    task, key = benchmark.name, benchmark.item_key
     sets: list[Records] = []
     prompts: list[dict[str, str]] = []
     fold_of: dict[str, int] = {}
     for checkpoints in of_seed.values():
-        read = [read_samples(item, task) for item in _files(task, checkpoints)]
+        read = [read_samples(item, benchmark) for item in _files(task, checkpoints)]
         records = [own for own, _ in read]
-        _check_apart(stage, task, checkpoints, records)
+        _check_apart(stage, benchmark, checkpoints, records)
         sets.append(_joined(records))
         prompts.append({item: asked for _, fold in read for item, asked in fold.items()})
-        _check_same_items(task, "one seed", sets[0], "another", sets[-1], BENCHMARKS[task])
+        _check_same_items(task, "one seed", sets[0], "another", sets[-1], benchmark)
         for checkpoint, own in zip(checkpoints, records, strict=True):
             if checkpoint.fold is not None:
                 fold_of |= dict.fromkeys(map(key, own), checkpoint.fold)
@@ -200,6 +245,7 @@ def _pooled(stage: StageFiles, task: str, of_seed: Mapping[int | None, Sequence[
     files, first = _files(task, everything), _files(task, next(iter(of_seed.values())))
     return TaskScores(
         task,
+        benchmark,
         _folds(everything),
         tuple(RunLabel(None, seed) for seed in of_seed),
         tuple(sets),
@@ -254,9 +300,11 @@ def _setting(stage: StageFiles, task: str, checkpoints: Sequence[Checkpoint]) ->
     return next(iter(settings), None)
 
 
-def _check_apart(stage: StageFiles, task: str, checkpoints: Sequence[Checkpoint], records: Sequence[Records]) -> None:
+def _check_apart(
+    stage: StageFiles, benchmark: Benchmark, checkpoints: Sequence[Checkpoint], records: Sequence[Records]
+) -> None:
     """A pair may occur twice within a fold (the published file repeats one) but never in two folds."""
-    key = BENCHMARKS[task].item_key
+    key = benchmark.item_key
     seen: dict[str, Checkpoint] = {}
     for checkpoint, fold in zip(checkpoints, records, strict=True):
         for pair in {key(record) for record in fold}:

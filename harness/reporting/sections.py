@@ -266,7 +266,7 @@ def _measures(index: Index, stages: Sequence[Stage]) -> list[tuple[str, str]]:
         "order_flips",
     )
     wanted += [(task, metric) for task in index.crows_tasks(last) for metric in of_pairs]
-    wanted += [(task, metric) for task in index.other_tasks(last) for metric in BENCHMARKS[task].headline]
+    wanted += [(task, metric) for task in index.other_tasks(last) for metric in index.headline(last, task)]
     wanted.append((PERPLEXITY_TASK, "word_perplexity"))
     return [(task, metric) for task, metric in wanted if task and index.entry(last, task, metric)]
 

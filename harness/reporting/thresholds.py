@@ -12,7 +12,8 @@ class Thresholds(BaseModel):
     """Bounds for the ends of 95% intervals; an experiment file may set them under `retention`.
 
     Each `_kept` bounds the end that speaks against the step, each `_broken` the end that speaks for it: between the two
-    the step has paid for whatever it gained. Perplexity is a ratio (after / before), the others are points.
+    the step has paid for whatever it gained. Perplexity is a ratio (after / before), the others are points. `ability`
+    is for tasks of lm-eval's own; a perplexity among these is held to the bounds of perplexity.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -21,12 +22,16 @@ class Thresholds(BaseModel):
     perplexity_broken: float = Field(default=1.5, gt=1, description="the ratio's lower end is above this")
     lms_kept: float = Field(default=2, ge=0, description="the language-model score may have fallen by this")
     lms_broken: float = Field(default=5, gt=0, description="it fell by more than this, interval and all")
+    ability_kept: float = Field(
+        default=2, ge=0, description="the score of another lm-eval task may have worsened by this"
+    )
+    ability_broken: float = Field(default=5, gt=0, description="it worsened by more than this, interval and all")
     silent_kept: float = Field(default=5, ge=0, description="no-answer and empty rates may have risen by this")
     silent_broken: float = Field(default=10, gt=0, description="they rose by more than this, interval and all")
 
     @model_validator(mode="after")
     def _ordered(self) -> Thresholds:
-        for name in ("perplexity", "lms", "silent"):
+        for name in ("perplexity", "lms", "ability", "silent"):
             kept, broken = getattr(self, f"{name}_kept"), getattr(self, f"{name}_broken")
             if kept >= broken:
                 raise ValueError(f"{name}_kept is {kept:g}, expected less than {name}_broken, {broken:g}")
@@ -36,11 +41,13 @@ class Thresholds(BaseModel):
         """The rules in words, for a page."""
         return (
             f"Kept: the perplexity ratio's interval ends at or below {self.perplexity_kept:g}, the change of the "
-            f"language-model score begins at or above -{self.lms_kept:g} points, and no-answer and empty rates rose by "
-            f"at most {self.silent_kept:g} points. Broken: the perplexity ratio's interval lies above "
-            f"{self.perplexity_broken:g}, or the change of the language-model score below -{self.lms_broken:g} points, "
-            f"or a no-answer or empty rate rose by more than {self.silent_broken:g} points, interval and all. Paid: "
-            "measured, and neither. Without perplexity nothing is called kept: damage shows there first."
+            f"language-model score begins at or above -{self.lms_kept:g} points, no other task of lm-eval lost more "
+            f"than {self.ability_kept:g} points, and no-answer and empty rates rose by at most {self.silent_kept:g}. "
+            f"Broken: the perplexity ratio's interval lies above {self.perplexity_broken:g}, or the change of the "
+            f"language-model score below -{self.lms_broken:g} points, or another task lost more than "
+            f"{self.ability_broken:g}, or a no-answer or empty rate rose by more than {self.silent_broken:g} points, "
+            "each with its whole interval. Paid: measured, and neither. Without perplexity nothing is called kept: "
+            "damage shows there first."
         )
 
 

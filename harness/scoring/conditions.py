@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -30,22 +31,15 @@ def scoring_conditions(lm: Any, results: Mapping[str, Any]) -> dict[str, Any]:
         token, token_id = lm.start
     else:
         token, token_id = str(lm.tokenizer.convert_ids_to_tokens(lm.prefix_token_id)), lm.prefix_token_id
-    ours = {task: samples for task, samples in results["samples"].items() if task in BENCHMARKS}
     return {
         "family": getattr(lm, "family", lm.backend),
         "lineage": lineage_of(lm),
         "started_after": token,
         "started_after_id": token_id,
         "dtype": str(lm.model.dtype).removeprefix("torch."),
-        "asking": asking_of(results, ours),
+        "asking": asking_of(results, results["samples"]),
         "tasks": {
-            task: TaskData(
-                sha256=samples[0]["doc"]["data_sha256"],
-                origin=samples[0]["doc"]["data_origin"],
-                n=len(samples),
-                of=results["n-samples"][task]["original"],
-            )
-            for task, samples in ours.items()
+            task: _data(task, samples, results["n-samples"][task]) for task, samples in results["samples"].items()
         },
         "generations": {
             task: _generation(config, results["config"]["torch_seed"])
@@ -54,6 +48,19 @@ def scoring_conditions(lm: Any, results: Mapping[str, Any]) -> dict[str, Any]:
         },
         "versions": {name: version(name) for name in VERSIONED},
     }
+
+
+def _data(task: str, samples: Sequence[Mapping[str, Any]], counted: Mapping[str, int]) -> TaskData:
+    if task in BENCHMARKS:
+        doc = samples[0]["doc"]
+        return TaskData(sha256=doc["data_sha256"], origin=doc["data_origin"], n=len(samples), of=counted["original"])
+    documents = sorted({sample["doc_hash"] for sample in samples})
+    return TaskData(
+        sha256=hashlib.sha256("".join(documents).encode()).hexdigest(),
+        origin="task",
+        n=len(samples),
+        of=counted["original"] * len(samples) // counted["effective"],  # a document has a line for each filter
+    )
 
 
 def eval_provenance(

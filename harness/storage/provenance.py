@@ -49,10 +49,13 @@ class _Record(BaseModel):
 
 
 class TaskData(_Record):
-    """Which data a task was scored on; `n` of its `of` rows, None in files that do not say how many it has."""
+    """Which data a task was scored on; `n` of its `of` rows, None in files that do not say how many it has.
+
+    The digest is of the file, or for a task that loads data of its own ("task") of its documents.
+    """
 
     sha256: str
-    origin: Literal["sample", "local", "fetched"]
+    origin: Literal["sample", "local", "fetched", "task"]
     n: int
     of: int | None = None
 

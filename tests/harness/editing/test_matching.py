@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.editing.matching import LARGEST, TOLERANCE, scale_for
+from harness.editing.matching import LARGEST, MOST_TRIES, TOLERANCE, scale_for
 
 
 @pytest.mark.parametrize("start", [0.005, 0.1, 50.0])
@@ -56,4 +56,4 @@ def test_a_rise_that_no_scale_gives_ends_the_search() -> None:
 
     assert scale_for(rise, 2.0, start=1.0) is None
     assert max(tried) >= LARGEST
-    assert len(tried) < 20
+    assert len(tried) < MOST_TRIES

@@ -76,5 +76,5 @@ def test_the_real_study_is_planned_offline(monkeypatch: pytest.MonkeyPatch, caps
     peaks = [float(line.rpartition("peak ")[2]) for line in printed.splitlines() if "GiB on each" in line]
     assert len(peaks) == 11
     assert max(peaks) < 14.6  # what a T4 has free
-    assert printed.count("-m training --config") == 11
+    assert printed.count("run_module.py training --config") == 11
     assert "[34/34] report: stereoscope report runs/scalability" in printed

@@ -111,7 +111,7 @@ def write(folder: Path, scores: Scores, date: str = DATE) -> Path:
         sha256 = scores.sha256 or (published(data) if data in SOURCES else "0" * 64)
         tasks[task] = TaskData(sha256=sha256, origin=scores.origin, n=len(samples), of=scores.of)  # type: ignore[arg-type]
         lines = [json.dumps({"doc_id": number, **sample}) for number, sample in enumerate(samples)]
-        text = "\n".join(lines) + "\n"
+        text = "".join(f"{line}\n" for line in lines)
         (folder / f"samples_{task}_{date}.jsonl").write_text(text, encoding="utf-8")
         seals[task] = Seal(sha256=hashlib.sha256(text.encode()).hexdigest(), lines=len(lines))
     told = {
@@ -131,6 +131,7 @@ def write(folder: Path, scores: Scores, date: str = DATE) -> Path:
     }
     results = {
         "results": {task: {"alias": task} for task in tasks},
+        "higher_is_better": {},
         "versions": dict.fromkeys(tasks, 1.0),
         "n-shot": dict.fromkeys(tasks, 0),
         **scores.noted,

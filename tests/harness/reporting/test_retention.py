@@ -120,3 +120,39 @@ def test_bounds_that_make_no_sense_are_refused_with_their_file(tmp_path: Path, w
     (tmp_path / "experiment.json").write_text(json.dumps({"retention": wrong}))
     with pytest.raises(ValueError, match=r"experiment\.json"):
         thresholds_of(tmp_path)
+
+
+def able(folder: Path, right: int, of: int = 400, **provenance: Any) -> None:
+    """A task of lm-eval's own, of which the first `right` documents are answered rightly."""
+    lines = [{"filter": "none", "metrics": ["acc"], "acc": float(number < right)} for number in range(of)]
+    noted = {
+        "results": {"arc_easy": {"acc,none": right / of, "acc_stderr,none": 0.02}},
+        "higher_is_better": {"arc_easy": {"acc": True}},
+    }
+    write(folder, Scores({**BASE, "arc_easy": lines}, noted=noted, provenance=provenance))
+
+
+@pytest.mark.parametrize(("right", "state"), [(300, "kept"), (297, "kept"), (290, "paid"), (240, "broken")])
+def test_another_task_of_lm_eval_is_an_ability_to_be_kept(tmp_path: Path, right: int, state: str) -> None:
+    """Of 300 right answers of 400 all but 3 are kept: 0.75 points, of which the interval's lower end is above -2."""
+    able(tmp_path / "base", 300)
+    able(tmp_path / "step", right, **step_provenance(5, None))
+    report = analyse(find_runs([tmp_path]))
+    last = report.stages[-1]
+    assert last.abilities == ["arc_easy"]
+    assert last.retention is not None
+    assert last.retention.state == state
+    (check,) = [check for check in last.retention.checks if check.task == "arc_easy"]
+    assert (check.before, check.after) == (75, right / 4)
+    assert check.change == pytest.approx((right - 300) / 4)
+    assert state == "kept" or "arc_easy, acc went from 75.0" in last.retention.reason
+    assert report.legend.metrics["acc"].unit == "percent"
+
+
+def test_how_much_an_ability_may_cost_is_the_experiments_to_say(tmp_path: Path) -> None:
+    (tmp_path / "experiment.json").write_text(json.dumps({"retention": {"ability_kept": 8, "ability_broken": 20}}))
+    able(tmp_path / "base", 300)
+    able(tmp_path / "step", 280, **step_provenance(5, None))
+    retention = analyse(find_runs([tmp_path])).stages[-1].retention
+    assert retention is not None
+    assert retention.state == "kept"
