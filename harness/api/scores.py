@@ -49,8 +49,8 @@ class Scores:
     """The scores of one model; `scores["crows_pairs"]["crows_score"]` is one of them, unrounded.
 
     Intervals are a report's: 95%, over the clusters of each benchmark. They are computed when they are first shown,
-    which takes seconds for large sets. Shares of lm-eval's own tasks are shown in percent; `scores["hellaswag"]["acc"]` is as
-    lm-eval gives it.
+    which takes seconds for large sets. Shares of lm-eval's own tasks are shown in percent, and are as lm-eval gives
+    them in `scores["hellaswag"]["acc"]`.
     """
 
     def __init__(self, home: TemporaryDirectory[str]) -> None:
