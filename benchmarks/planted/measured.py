@@ -61,7 +61,7 @@ def scores_of(
     for task in tasks:
         benchmark = BENCHMARKS[task]
         records = [benchmark.record(sample) for sample in scored.samples(task)]
-        for one in measure(benchmark, Step([records], [RunLabel()]), None):
+        for one in measure(benchmark, Step([records], [RunLabel()]), ()):
             if one.value is not None:
                 # Without an interval, since all clusters say the same, the value alone is what may be expected.
                 low, high = (one.value if end is None else end for end in (one.low, one.high))

@@ -40,6 +40,7 @@ from harness.reporting.scores import (
     matched_base,
     pair_ids,
     read_stage,
+    require_partners,
     restricted,
     term_half,
 )
@@ -116,6 +117,9 @@ def _family_entries(
     others = [*steps, *zip(family.controls, controls, strict=True)]
     for stage, found in [*([(family.base, base)] if family.base else []), *others]:
         matched = {task: None if found is base else matched_base(scores, base) for task, scores in found.items()}
+        for task, before in matched.items():
+            if before is not None:
+                require_partners(found[task], before)
         conditions = differences(None if found is base else family.base, stage)
         conditions += [one for task in found if (one := prompt_difference(found[task], matched[task]))]
         tasks = concerned(conditions, found.values())
@@ -146,7 +150,7 @@ def _entries(
     stage: StageFiles, scores: TaskScores, base: TaskScores | None, halves: bool, evidence: Evidence
 ) -> list[Entry]:
     benchmark = scores.benchmark
-    before = None if base is None else base.records[0]
+    before = () if base is None else base.records
     flags = task_flags(stage, scores, base, evidence)
     step = Step(scores.records, scores.runs, scores.fold_of)
     measured = measured_at(benchmark, step, before)
@@ -157,12 +161,12 @@ def _entries(
         splits.append((_by_half, False))
     for split, tested in splits:
         folds = [split(records) for records in scores.records]
-        base_parts = {} if before is None else split(before)
+        base_parts = [split(records) for records in before]
         found = {
             part: measured_at(
                 benchmark,
                 replace(step, records=[fold[part] for fold in folds]),
-                base_parts.get(part),
+                [parts[part] for parts in base_parts if part in parts],
                 (*benchmark.headline, *benchmark.beside),
             )
             for part in sorted(folds[0])

@@ -23,13 +23,13 @@ def beyond(benchmark: Benchmark, step: Step, draws: Sequence[Records]) -> dict[s
         step: records of each run.
         draws: records of each seed of the control, of the same items.
     """
-    rows = [Rows.of(benchmark, step, records) for records in draws]
+    rows = [Rows.of(benchmark, step, [records]) for records in draws]
     first = rows[0]
     found = {}
     for metric in benchmark.headline:
         after = first.joined([of_run[metric] for of_run in first.after])
-        before = np.mean([one.before[metric] for one in rows if one.before is not None], axis=0)
-        gain = nearer(metric, after, first.of_base(before), first.design)
+        before = np.mean([values[metric] for one in rows for values in one.before], axis=0)
+        gain = nearer(metric, after, first.of_base([before]), first.design)
         if gain is not None and first.design.clusters > 1 and np.isfinite(gain.value):
             found[metric] = gain
     return found

@@ -75,6 +75,8 @@ class Comparison:
 def compare(a: str | Path, b: str | Path, *, thresholds: Thresholds | None = None) -> Comparison:
     """Compare two scored models or stages, paired by item, as a report compares a step with its base.
 
+    Where A was trained in several folds or seeds, B's run of the same fold and seed is its partner.
+
     Args:
         a: a folder of results; of a run that holds several stages, with `@base`, `@last` or `@STEP` behind it.
         b: the same; what is said is said of it.
@@ -82,11 +84,10 @@ def compare(a: str | Path, b: str | Path, *, thresholds: Thresholds | None = Non
 
     Raises:
         FileNotFoundError: nothing was scored there.
-        ValueError: several models or stages and none named, or no items that both were scored on.
+        ValueError: several models or stages and none named, no items that both were scored on, or A has several folds
+            or seeds and B has others.
     """
     before, after = _stage(str(a)), _stage(str(b))
-    if len(before.checkpoints) > 1:
-        raise ValueError(f"{a}: {len(before.checkpoints)} checkpoints; A must be one set of weights, name one's folder")
     run = after.run if thresholds is None else after.run._replace(thresholds=thresholds)
     base = replace(_as_one(before, before), run=run, stage="base", step=None, epoch=None)
     step = replace(_as_one(after, before), run=run, stage="step")

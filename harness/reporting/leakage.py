@@ -6,7 +6,7 @@ pairs these are is decided where they are scored, see `harness.data.exchanged_wo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,7 +21,7 @@ SEEN, UNSEEN = "words-seen", "words-unseen"
 GAP = "seen_minus_unseen"
 
 
-def by_words(benchmark: Benchmark, step: Step, base: Records | None) -> Iterator[tuple[str | None, Measurement]]:
+def by_words(benchmark: Benchmark, step: Step, base: Sequence[Records]) -> Iterator[tuple[str | None, Measurement]]:
     """The headline metrics of both parts, and under "METRIC_seen_minus_unseen" the seen part's value minus the other's.
 
     Nothing where one of the parts is empty, or the samples do not tell them apart (they are of an earlier version).
@@ -30,11 +30,11 @@ def by_words(benchmark: Benchmark, step: Step, base: Records | None) -> Iterator
     if any(record.words_seen is None for record in records):
         return
     names = {record.pair_id for record in records if record.words_seen}
-    parts, before = [_parts(one, names) for one in step.records], None if base is None else _parts(base, names)
+    parts, before = ([_parts(one, names) for one in sets] for sets in (step.records, base))
     if not all(parts[0].values()):
         return
     for part in parts[0]:
-        of_base, members = None if before is None else before[part], [one[part] for one in parts]
+        of_base, members = ([one[part] for one in sets] for sets in (before, parts))
         yield from (
             (part, item) for item in measure(benchmark, replace(step, records=members), of_base, benchmark.headline)
         )

@@ -30,6 +30,7 @@ NO_INTERVAL = {
     "one cluster": "all items share one cluster (term, writer or document), so nothing tells how much they vary",
     "one carries it": "without one of the clusters the metric is undefined, so nothing tells how much it varies",
     "all agree": f"all clusters agree exactly, and fewer than {CLUSTERS_THAT_AGREE} cannot tell how much they vary",
+    "two kinks": "both sides have several runs, each on its own side of where the metric has a kink",
     "many gaps": "which of several gaps is the largest is a matter of chance; read the gaps between each two groups",
 }
 
@@ -73,7 +74,7 @@ class Measurement:
 
 
 def measured_at(
-    benchmark: Benchmark, step: Step, base: Records | None, only: Sequence[str] | None = None
+    benchmark: Benchmark, step: Step, base: Sequence[Records], only: Sequence[str] | None = None
 ) -> list[Measurement]:
     """Every metric of the records, or `only` some, those without an interval (medians) behind the others."""
     found = measure(benchmark, step, base, only) + without_interval(benchmark, step, base)
@@ -81,7 +82,7 @@ def measured_at(
 
 
 def measure(
-    benchmark: Benchmark, step: Step, base: Records | None, only: Sequence[str] | None = None
+    benchmark: Benchmark, step: Step, base: Sequence[Records], only: Sequence[str] | None = None
 ) -> list[Measurement]:
     """Every metric of the records: its mean over runs, interval, and difference from the base.
 
@@ -91,7 +92,7 @@ def measure(
     Args:
         benchmark: reduces records to metrics.
         step: records of each run.
-        base: the base model's records of the same items; None if there are none.
+        base: the base model's records of the same items, or those of each of its runs; empty if there are none.
         only: metrics to measure; by default all.
     """
     rows = Rows.of(benchmark, step, base)
@@ -105,18 +106,18 @@ def measure(
     return measured
 
 
-def without_interval(benchmark: Benchmark, step: Step, base: Records | None) -> list[Measurement]:
+def without_interval(benchmark: Benchmark, step: Step, base: Sequence[Records]) -> list[Measurement]:
     """Metrics that are no function of sums (a median): their values and difference, without an interval."""
     table = benchmark.table(step.records[0])
     tabled = estimate(table, benchmark.combine)
     points = [benchmark.metrics(records) for records in step.records]
-    before = {} if base is None else benchmark.metrics(base)
+    before = [benchmark.metrics(records) for records in base]
     measured = []
     for metric in points[0]:
         if "/" in metric or metric in tabled or metric == "n":
             continue
         values = tuple(point[metric] for point in points)
-        value, base_value = _mean(values), before.get(metric)
+        value, base_value = _mean(values), _mean([one.get(metric) for one in before])
         change = None if value is None or base_value is None else Estimate(value - base_value)
         measured.append(
             Measurement(
@@ -136,15 +137,14 @@ def without_interval(benchmark: Benchmark, step: Step, base: Records | None) -> 
 
 def _measured(item: Measurement, rows: Rows) -> Measurement:
     if item.value is None:
-        return replace(item, base_value=None if rows.before is None else _number(rows.before[item.metric][0]))
+        return replace(item, base_value=rows.base_value(item.metric))
     if item.clusters < 2:
         found = item
     elif branches(item.metric, rows.after[0]) is not None:
         found = _with_kink(item, rows)
     else:
         found = _smooth(item, rows)
-    if rows.before is not None:
-        found = _compared(found, _number(rows.before[item.metric][0]))
+    found = _compared(found, rows.base_value(item.metric))
     missing = found.low is None or (found.change is not None and found.change.low is None)
     trained = rows.trained(item.metric) and not (found.low is None and missing)
     return replace(found, trained=trained, no_interval=_reason(found, rows) if missing else None)
@@ -155,9 +155,9 @@ def _smooth(item: Measurement, rows: Rows) -> Measurement:
     after = rows.joined([of_run[metric] for of_run in rows.after])
     value = _ends(bounds(after, design, scale=scale_of(metric)))
     found = replace(item, low=value.low, high=value.high)
-    if rows.before is None or np.isnan(rows.before[metric][0]):
+    if rows.base_value(metric) is None:
         return found
-    before = rows.of_base(rows.before[metric])
+    before = rows.of_base([values[metric] for values in rows.before])
     change = _ends(bounds(after - before, design), float(after[0] - before[0]))
     ratio = None
     if metric in MAGNITUDES and np.all(after > 0) and np.all(before > 0):
@@ -191,13 +191,15 @@ def _with_kink(item: Measurement, rows: Rows) -> Measurement:
     floor = 0.0 if kind == "largest" else None
     low = value.low if floor is None or value.low is None else max(floor, value.low)
     found = replace(item, low=low, high=value.high)
-    base = None if rows.before is None else branches(metric, rows.before)
-    if rows.before is None or base is None or np.isnan(rows.before[metric][0]) or item.value is None:
+    base_value = rows.base_value(metric)
+    base = branches(metric, rows.before[0]) if rows.before else None
+    if base is None or base_value is None or item.value is None:
         return found
-    difference = item.value - float(rows.before[metric][0])
-    if max(comparisons, base.comparisons) > 1:
+    difference = item.value - base_value
+    # Each run of a base has a kink of its own, so that its branches have no common before.
+    if max(comparisons, base.comparisons) > 1 or len(rows.before) > 1:
         return replace(found, change=Estimate(difference))
-    before = np.stack([rows.of_base(branch) for branch in base.of])
+    before = np.stack([rows.of_base([branch]) for branch in base.of])
     moved = (inner(bounds(chosen[:, None] - before[None], design), axis=1) for chosen in after)
     change = _ends(bounds_over(kind, *moved), difference)
     return replace(found, change=change, distance=change if metric_legend(metric).best == "0" else None)
@@ -215,8 +217,9 @@ def _reason(item: Measurement, rows: Rows) -> str:
         return NO_INTERVAL["one cluster"]
     if item.metric.endswith("_gap") and item.low is not None:
         return NO_INTERVAL["many gaps"]
-    sides = [*rows.after, *([] if rows.before is None else [rows.before])]
-    if any(np.isnan(side[item.metric][1 : 1 + item.clusters]).any() for side in sides):
+    if len(rows.before) > 1 and item.low is not None and branches(item.metric, rows.before[0]) is not None:
+        return NO_INTERVAL["two kinks"]
+    if any(np.isnan(side[item.metric][1 : 1 + item.clusters]).any() for side in (*rows.after, *rows.before)):
         return NO_INTERVAL["one carries it"]
     return NO_INTERVAL["all agree"]
 

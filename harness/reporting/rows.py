@@ -33,22 +33,24 @@ class Step:
 class Rows:
     """The metrics of every run and of the base: value, value without each cluster, value without each fold's own items.
 
-    `same_items` groups the runs that scored the same items into units of training, by place; empty for a single one.
+    `before` is empty without a base, has one set for a base that all runs started from, and one a run where the runs of
+    two methods are compared. `same_items` groups the runs that scored the same items into units of training, by place;
+    empty for a single one.
     """
 
     after: tuple[dict[str, Array], ...]
-    before: dict[str, Array] | None
+    before: tuple[dict[str, Array], ...]
     same_items: tuple[tuple[int, ...], ...]
     design: Design
 
     @classmethod
-    def of(cls, benchmark: Benchmark, step: Step, base: Records | None) -> Rows:
-        """Tabulate and combine.
+    def of(cls, benchmark: Benchmark, step: Step, base: Sequence[Records]) -> Rows:
+        """Tabulate and combine; `base` has no set of records, one, or one for each run of the step.
 
         Raises:
             ValueError: a run or the base is about other clusters than the first run.
         """
-        sets = [*step.records, *([] if base is None else [base])]
+        sets = [*step.records, *base]
         tables = [benchmark.table(records) for records in sets]
         check_matching(tables)
         folds = sorted({step.fold_of[benchmark.item_key(item)] for item in step.records[0]} if step.fold_of else ())
@@ -66,7 +68,7 @@ class Rows:
             units.append(Units(np.array([len(unit) for unit in same_items]) / len(step.runs), left_out=False))
         return cls(
             tuple(found[: len(step.records)]),
-            None if base is None else found[-1],
+            tuple(found[len(step.records) :]),
             same_items if len(same_items) > 1 else (),
             Design(tables[0].sizes, tuple(units)),
         )
@@ -77,9 +79,14 @@ class Rows:
         units = [np.mean([of_runs[run][..., :own] for run in unit], axis=0) for unit in self.same_items]
         return np.concatenate([np.mean(of_runs, axis=0), *units], axis=-1)
 
-    def of_base(self, values: Array) -> Array:
-        """The same of the base model, which is the same for each unit."""
-        return self.joined([values] * len(self.after))
+    def of_base(self, values: Sequence[Array]) -> Array:
+        """The same of the base model: of one, which is the same for each unit, or of one for each run."""
+        return self.joined(list(values) * (len(self.after) // len(values)))
+
+    def base_value(self, metric: str) -> float | None:
+        """A metric of the base, the mean over its runs; None without a base or where it is undefined."""
+        value = np.mean([values[metric][0] for values in self.before]) if self.before else np.nan
+        return None if np.isnan(value) else float(value)
 
     def joined_choices(self, of_runs: Sequence[Array], kind: Kind) -> tuple[Array, Array]:
         """The same of a metric with a kink for choices of branches, from [branches, rows] each: mixed and common.

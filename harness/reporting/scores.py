@@ -181,6 +181,19 @@ def matched_base(step: TaskScores, base: dict[str, TaskScores], called: str = "t
     return matched
 
 
+def require_partners(step: TaskScores, base: TaskScores) -> None:
+    """Where a base is of several trainings itself, each has to have its partner in the step.
+
+    Raises:
+        ValueError: folds or seeds differ; says which.
+    """
+    if len(base.runs) > 1 and base.runs != step.runs:
+        raise ValueError(
+            f"{step.task}: one side is of {_told(base.runs)} and the other of {_told(step.runs)}; compare trainings in "
+            "the same folds with the same seeds, or name the folder of a single one"
+        )
+
+
 def pair_ids(scores: TaskScores) -> frozenset[str]:
     """The CrowS-Pairs that a stage scored (prompt form: the questions asked), over all folds where these are joined."""
     return frozenset(scores.benchmark.item_key(record) for record in scores.records[0])
@@ -326,6 +339,13 @@ def _check_same_items(task: str, one: str, first: Records, other: str, second: R
             f"{task}: {one} has {before.total()} scored items and {other} {after.total()}; not in both: "
             f"{', '.join(changed[:5])}. Score the base and every step with the same items"
         )
+
+
+def _told(runs: Sequence[RunLabel]) -> str:
+    names = [
+        " ".join(f"{part} {number}" for part, number in run._asdict().items() if number is not None) for run in runs
+    ]
+    return ", ".join(name or "one training" for name in names)
 
 
 def _total(numbers: Iterable[int | None]) -> int | None:

@@ -165,7 +165,7 @@ def test_intervals_hold_the_value_and_prompts_of_the_same_words_stand_together()
     assert len(table.clusters) == 50
     found = toxicity.metrics(records)
     step = Step([records], [RunLabel()])
-    for one in measure(BENCHMARKS["toxicity_bold_gender"], step, None):
+    for one in measure(BENCHMARKS["toxicity_bold_gender"], step, ()):
         assert one.low is not None
         assert one.high is not None
         assert one.value == pytest.approx(found[one.metric])

@@ -28,7 +28,7 @@ PAIRS = [
 def test_a_table_and_a_report_show_the_same_interval(task: str, records: list[OptionScores] | list[PairScore]) -> None:
     benchmark = BENCHMARKS[task]
     printed = value_intervals(benchmark.table(records), benchmark.combine)
-    reported = measure(benchmark, Step([records], [RunLabel(None, None)]), None)
+    reported = measure(benchmark, Step([records], [RunLabel(None, None)]), ())
     assert {item.metric for item in reported} == set(printed)
     for item in reported:
         ends = None if item.low is None else pytest.approx((item.low, item.high))

@@ -36,6 +36,21 @@ def test_a_stage_of_a_run_is_named_by_its_step(tmp_path: Path) -> None:
         compare(run, f"{run}@last")
 
 
+def test_two_methods_of_several_folds_are_compared_fold_by_fold(tmp_path: Path) -> None:
+    """From step 10 to step 20 fold 0 keeps its score of 50 and fold 1 goes from 58.33 to 50."""
+    one, other = write_run(tmp_path / "one"), write_run(tmp_path / "other")
+    found = compare(f"{one}@10", f"{other}@20")
+    entry = next(one for one in found.entries if (one.task, one.metric) == ("stereoset_intrasentence", "ss"))
+    assert (entry.base_value, entry.value) == (pytest.approx(54.167, abs=1e-3), 50)
+    assert entry.difference == pytest.approx(-4.167, abs=1e-3)
+    assert entry.covers == "items and training"
+    crows_score = next(one for one in found.entries if (one.task, one.metric) == ("crows_pairs_heldout", "crows_score"))
+    assert (crows_score.base_value, crows_score.value) == (60, 55)
+    alone = scored(tmp_path / "alone", 2, 20, **step_provenance(20, None))
+    with pytest.raises(ValueError, match="one side is of fold 0, fold 1 and the other of one training"):
+        compare(f"{one}@10", alone)
+
+
 @pytest.mark.parametrize(("pro", "perplexity", "code"), [(2, 20.0, 0), (1, 20.5, 0), (3, 20.0, 1), (2, 88.0, 1)])
 def test_a_release_gate_reads_the_exit_code(tmp_path: Path, pro: int, perplexity: float, code: int) -> None:
     """In a shell script, as a gate is one: worse is 1, and the script ends there."""
