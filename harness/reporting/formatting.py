@@ -81,19 +81,27 @@ def _generation_name(task: str) -> str:
 
 def beyond_control(entry: Entry | None, decimals: int = 1) -> str:
     """How much less far from the ideal than the control's an entry is, with its 95% interval; below 0 is better."""
-    if entry is None or entry.beyond_change is None:
+    if entry is None:
         return NOTHING
-    told = signed(entry.beyond_change, decimals)
-    if entry.beyond_low is None or entry.beyond_high is None:
-        return told
-    return f"{told} ({signed(entry.beyond_low, decimals)} to {signed(entry.beyond_high, decimals)})"
+    return _moved(entry.beyond_change, entry.beyond_low, entry.beyond_high, decimals)
 
 
 def change(entry: Entry | None, decimals: int = 1) -> str:
     """An entry's difference from the base model with its 95% interval."""
-    if entry is None or entry.difference is None:
+    if entry is None:
         return NOTHING
-    told = signed(entry.difference, decimals)
-    if entry.difference_low is None or entry.difference_high is None:
+    return _moved(entry.difference, entry.difference_low, entry.difference_high, decimals)
+
+
+def distance(entry: Entry | None, decimals: int = 1) -> str:
+    """The change of an entry's distance from an ideal of 50 or 0, with its 95% interval; below 0 is nearer."""
+    if entry is None:
+        return NOTHING
+    return _moved(entry.distance_change, entry.distance_low, entry.distance_high, decimals)
+
+
+def _moved(value: float | None, low: float | None, high: float | None, decimals: int) -> str:
+    told = signed(value, decimals)
+    if value is None or low is None or high is None:
         return told
-    return f"{told} ({signed(entry.difference_low, decimals)} to {signed(entry.difference_high, decimals)})"
+    return f"{told} ({signed(low, decimals)} to {signed(high, decimals)})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.reporting import sections, written
+from harness.reporting import origins, sections, written
 from harness.reporting.index import Index
 from harness.reporting.markup import Html, bullets, element, joined
 from harness.reporting.schema import Report
@@ -96,13 +96,13 @@ def page_html(report: Report, plot: str) -> str:
         element("div", bullets(LIMITS), class_="card"),
         *_bounds(report),
         element("h2", "Flags and evidence"),
-        element("div", sections.flags(report), class_="card"),
+        element("div", origins.flags(report), class_="card"),
         element("h2", "Where the numbers come from"),
         element(
             "div",
             element("p", element("strong", "Intervals. "), report.legend.intervals),
             element("p", element("strong", "p values. "), report.legend.p_values),
-            sections.provenance(report),
+            origins.provenance(report),
             class_="card",
         ),
     )
@@ -117,7 +117,11 @@ def _models(report: Report, index: Index) -> list[Html]:
     for stages in families:
         steps = [stage for stage in stages if stage.stage == "step"]
         of_model = f": {index.name(stages[0])}" if len(families) > 1 else ""
-        details = [*sections.by_half(index, stages), *sections.by_bias_type(index, stages)]
+        details = [
+            *sections.by_run(index, stages),
+            *sections.by_half(index, stages),
+            *sections.by_bias_type(index, stages),
+        ]
         parts += [
             element("h2", ("Before and after" if steps else "Scores") + of_model),
             element(
@@ -125,6 +129,7 @@ def _models(report: Report, index: Index) -> list[Html]:
                 element("h3", sections.title_of(stages, index)),
                 *sections.broken(stages),
                 sections.before_and_after(index, stages),
+                *origins.conditions(index, stages),
                 class_="card",
             ),
         ]

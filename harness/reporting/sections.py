@@ -1,14 +1,17 @@
-"""The tables of report.html: before and after, by bias type, by half, flags, and where every number comes from."""
+"""The tables of report.html: before and after, by training, by bias type and by half, and all models side by side."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import stdev
 
 from harness.metrics.benchmarks import BENCHMARKS
 from harness.metrics.formatting import NOTHING, p_text, parameters
 from harness.reporting.formatting import (
     beyond_control,
     change,
+    counted,
+    distance,
     interval,
     number,
     perplexity_change,
@@ -19,8 +22,9 @@ from harness.reporting.index import PERPLEXITY_TASK, Index
 from harness.reporting.leaderboard import rows
 from harness.reporting.leakage import SEEN, UNSEEN
 from harness.reporting.legend import NEVER_BELOW_0, metric_legend
-from harness.reporting.markup import Html, bullets, element, joined, table
-from harness.reporting.schema import Entry, Report, Stage
+from harness.reporting.markup import Html, element, joined, table
+from harness.reporting.origins import flag_chips
+from harness.reporting.schema import Entry, Repeat, Report, Stage
 
 MOST_STEPS = 3
 _DECIMALS = {"abs_logprob_diff": 2, "abs_logprob_diff_median": 2, "bits_per_byte": 3}
@@ -81,15 +85,45 @@ def stage_table(index: Index, stages: Sequence[Stage], measures: Sequence[tuple[
         told = [task_name(task), *([entry.setting] if entry and entry.setting else []), legend.unit]
         name = joined(element("strong", legend.label), element("small", ", ".join(told)))
         tested = [change(entry, decimals), p_text(entry.p_value if entry else None)] if steps else []
+        tested += [distance(entry, decimals)] if steps else []
         tested += [beyond_control(entry, decimals)] if controls else []
-        lines.append([name, _IDEAL[legend.best], *cells, *tested])
-    header = ["measure", "ideal", *(_heading(stage) for stage in [*shown, *controls])]
-    header += [f"change, {_step(last)} (95%)", "p"] if steps else []
+        lines.append([name, _IDEAL[legend.best], counted(entry), *cells, *tested])
+    header = ["measure", "ideal", "items", *(_heading(stage) for stage in [*shown, *controls])]
+    header += [f"change, {_step(last)} (95%)", "p", "distance from 50 or 0 (95%)"] if steps else []
     header += ["nearer to the ideal than the control (95%)"] if controls else []
     notes = [_one_sided(metric for _, metric in measures), *(_about(control) for control in controls[:1])]
     if len(steps) > MOST_STEPS:
         notes.append("Earlier steps are in the plot, report.json and leaderboard.md.")
     return joined(table(header, lines), *(element("p", note, class_="note") for note in notes if note))
+
+
+def by_run(index: Index, stages: Sequence[Stage]) -> list[Html]:
+    """How far the trainings of the last step lie apart: the headline measures of each fold and seed."""
+    last = stages[-1]
+    found = [
+        entry
+        for task, metric in _measures(index, stages)
+        if (entry := index.entry(last, task, metric)) and entry.fold_values
+    ]
+    runs = max((entry.repeats for entry in found), key=len, default=[])
+    if len(runs) < 2:
+        return []
+    lines = []
+    for entry in found:
+        own = {(run.fold, run.seed): value for run, value in zip(entry.repeats, entry.fold_values or (), strict=True)}
+        values = [own.get((run.fold, run.seed)) for run in runs]
+        decimals = _DECIMALS.get(entry.metric, 1)
+        known = [value for value in values if value is not None]
+        spread = f"{stdev(known):.{decimals + 1}f}" if len(known) > 1 else NOTHING
+        told = [NOTHING if value is None else f"{value:.{decimals}f}" for value in values]
+        lines.append([f"{metric_legend(entry.metric).label}, {task_name(entry.task)}", *told, spread])
+    header = ["measure", *(_run_name(run) for run in runs), "standard deviation"]
+    note = "Held-out pairs have one value for all folds of a seed, since each fold scores pairs of its own."
+    return [element("h4", f"Each training, {_step(last)}"), table(header, lines), element("p", note, class_="note")]
+
+
+def _run_name(run: Repeat) -> str:
+    return ", ".join(f"{part} {number}" for part, number in run if number is not None) or "all"
 
 
 def _one_sided(metrics: Iterable[str]) -> str:
@@ -154,7 +188,7 @@ def by_half(index: Index, stages: Sequence[Stage]) -> list[Html]:
 
 def all_stages(report: Report) -> Html:
     """The leaderboard, for reports of more than one model."""
-    header = ["model", "stage", "parameters", "LMS", "SS", "ICAT", "CrowS"]
+    header = ["model", "stage", "parameters", "kept", "items", "LMS", "SS", "ICAT", "CrowS"]
     header += [*_SHORT.values(), "perplexity", "flags"]
     index = Index.of(report)
     lines = [
@@ -162,6 +196,8 @@ def all_stages(report: Report) -> Html:
             index.name(row.stage),
             stage_name(row.stage),
             parameters(row.stage.parameters),
+            row.stage.retention.state if row.stage.retention else NOTHING,
+            counted(row.ss or row.crows),
             number(row.lms),
             number(row.ss),
             number(row.icat),
@@ -174,64 +210,7 @@ def all_stages(report: Report) -> Html:
         ]
         for row in rows(report)
     ]
-    return table(header, lines, text_columns=(0, 1, 11))
-
-
-def flag_chips(flags: Sequence[str]) -> Html:
-    """Flags as small labels."""
-    return joined(*(element("span", flag.replace("_", " "), class_=f"flag {flag}") for flag in flags))
-
-
-def flags(report: Report) -> Html:
-    """What the flags in this report mean; evidence for what each model has seen."""
-    raised = {flag for entry in report.entries for flag in entry.flags}
-    meanings = [joined(flag_chips([flag]), " ", text) for flag, text in report.legend.flags.items() if flag in raised]
-    evidence = [
-        joined(element("strong", f"{item.model}, {item.benchmark}: {item.status}. "), item.evidence)
-        for item in report.contamination
-    ]
-    return joined(
-        bullets(meanings) if meanings else element("p", "No number here carries a flag."),
-        element("h3", "Has the model seen the benchmarks?"),
-        bullets(evidence),
-    )
-
-
-def provenance(report: Report) -> Html:
-    """Digests, versions and commands of every results file."""
-    scorings = [
-        [
-            stage.model,
-            stage_name(stage),
-            NOTHING if scoring.fold is None else str(scoring.fold),
-            NOTHING if scoring.seed is None else str(scoring.seed),
-            element("code", scoring.weights_sha256[:16], title=scoring.weights_sha256),
-            scoring.dtype,
-            stage.started_after,
-            f"{scoring.seconds:.0f} s",
-            element("code", scoring.results),
-            element("code", scoring.command),
-        ]
-        for stage in report.stages
-        for scoring in stage.scorings
-    ]
-    header = ["model", "stage", "fold", "seed", "weights sha256", "dtype", "after", "time", "results file", "command"]
-    everything = [scoring for stage in report.stages for scoring in stage.scorings]
-    data = sorted(
-        {(task, item.n, item.origin, item.sha256) for scoring in everything for task, item in scoring.data.items()}
-    )
-    versions = sorted({f"{name} {version}" for scoring in everything for name, version in scoring.versions.items()})
-    return joined(
-        table(header, scorings, text_columns=range(10)),
-        element("h3", "Data"),
-        table(
-            ["task", "rows", "origin", "sha256"],
-            [[task, f"{n:,}", origin, element("code", sha256)] for task, n, origin, sha256 in data],
-            text_columns=(0, 2, 3),
-        ),
-        element("h3", "Versions"),
-        element("p", ", ".join(versions)),
-    )
+    return table(header, lines, text_columns=(0, 1, 3, len(header) - 1))
 
 
 def _heading(stage: Stage) -> str:

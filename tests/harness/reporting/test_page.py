@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -83,9 +84,10 @@ def test_the_answer_comes_before_any_table(page: str) -> None:
 
 def test_before_after_and_change_stand_in_one_row(page: str) -> None:
     words = text_of(page)
-    assert re.search(r"CrowS score CrowS-Pairs, held-out pairs, percent 50 70\.0 .* 60\.0 .* 55\.0 .*−15\.0 \(", words)
-    assert re.search(r"Median \|log P\(more\) - log P\(less\)\| CrowS-Pairs, held-out pairs, nats 0 4\.00", words)
-    assert re.search(r"Pairs within 1 nat CrowS-Pairs, held-out pairs, percent high 0\.0", words)
+    row = r"CrowS score CrowS-Pairs, held-out pairs, percent 50 40 70\.0 .* 60\.0 .* 55\.0 .*−15\.0 \(.* −15\.0 \("
+    assert re.search(row, words), "items, values, the change, and the change of the distance from 50"
+    assert re.search(r"Median \|log P\(more\) - log P\(less\)\| CrowS-Pairs, held-out pairs, nats 0 40 4\.00", words)
+    assert re.search(r"Pairs within 1 nat CrowS-Pairs, held-out pairs, percent high 40 0\.0", words)
     assert re.search(
         r"base last step \|diff\| median \|diff\| within 1 nat change .* age 20 5 .* 1\.00 1\.00 0\.0", words
     )
@@ -94,6 +96,22 @@ def test_before_after_and_change_stand_in_one_row(page: str) -> None:
     assert "halves of the target terms" in words
     assert "b" * 64 in page, "the digest of the weights"
     assert "stereoscope eval --model hf-causal" in words
+
+
+def test_what_was_not_scored_alike_stands_there_with_both_values(tmp_path: Path) -> None:
+    write(tmp_path / "base", Scores({"crows_pairs": crows(28, 4)}, provenance={"dtype": "bfloat16"}))
+    write(tmp_path / "step", Scores({"crows_pairs_heldout": crows(20, 1)}, provenance=step_provenance(5, None)))
+    assert "step 5 dtype bfloat16 float32 CrowS-Pairs, held-out pairs" in text_of(page_of(tmp_path))
+
+
+def test_how_far_folds_lie_apart_is_shown(tmp_path: Path) -> None:
+    """At step 10 fold 0 has an SS of 50 and fold 1 of 58.33; at step 20, which is shown, both have 50."""
+    run = write_run(tmp_path / "run")
+    for folder in run.glob("fold-*/step-20"):
+        shutil.rmtree(folder)
+    assert re.search(
+        r"fold 0 fold 1 standard deviation .*Stereotype score, [^|]* 50\.0 58\.3 5\.89", text_of(page_of(run))
+    )
 
 
 def test_hostile_text_is_shown_and_never_run(tmp_path: Path) -> None:
