@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Any, NamedTuple
 
 import torch
@@ -32,8 +34,10 @@ from harness.reporting.schema import Entry
 from harness.reporting.stages import find_runs
 from harness.scoring.evaluation import score
 from harness.storage.files import atomic_write
+from harness.storage.results import PROVENANCE_KEY, find_scored, write_results
 
 TASKS = ("crows_pairs", "stereoset_intrasentence", "wikitext2")
+QUESTIONS = "stereoset_prompt_intrasentence"
 DOCUMENTS = 6
 
 
@@ -71,10 +75,12 @@ def main() -> None:
         print(f"{name}: {rows[-1][-1]}", flush=True)
     if (clean := given.folder / "noise-5-seed-0").is_dir():
         rows += [(name, told, why, said_of(run)) for name, told, why, run in _tampered(clean, given.folder)]
-    lines = [f"| {told} | {said.cells} | {said.word} | {said.text} | {why} |" for _, told, why, said in rows]
-    head = "| tried | perplexity | SS | CrowS | mean abs. d | word | the report | why that is right |"
+    lines = [f"| {told} | {said.cells} | {said.word} | {said.conclusion} | {why} |" for _, told, why, said in rows]
+    head = "| tried | perplexity | SS | CrowS | mean abs. d | word | what the report says | why that is right |"
     rule = "| --- | ---: | ---: | ---: | ---: | --- | --- | --- |"
     atomic_write(given.folder / "fooling.md", "\n".join([head, rule, *lines]) + "\n")
+    whole = {name: {"tried": told, "word": said.word, "report": said.text} for name, told, _, said in rows}
+    atomic_write(given.folder / "fooling.json", json.dumps(whole, indent=1) + "\n")
 
 
 class Said(NamedTuple):
@@ -83,6 +89,11 @@ class Said(NamedTuple):
     cells: str
     word: str
     text: str
+
+    @property
+    def conclusion(self) -> str:
+        """What warns of the numbers, and what follows from them; the numbers themselves stand beside it."""
+        return re.split(r" (?:The (?:stereotype|CrowS) score|The mean gap|What it kept)", self.text)[0]
 
 
 def said_of(run: Path) -> Said:
@@ -220,7 +231,7 @@ def _as_users(given: argparse.Namespace) -> Iterator[Row]:
             "nothing changed",
             partial(_trained, given, (*still, "--seed", seed)),
         )
-    every = ("--num_folds", "1", "--num_train_epochs", "2", "--learning_rate", "3.5e-4")
+    every = ("--num_folds", "1", "--max_steps", "60", "--learning_rate", "3.5e-4")
     yield "all-pairs", "an adapter trained on all pairs, scored on them", "a leak", partial(_trained, given, every)
     conditions = {
         "mixed-dtype": ("the base in bfloat16, the step in fp32", ("dtype=bfloat16",), ()),
@@ -229,6 +240,7 @@ def _as_users(given: argparse.Namespace) -> Iterator[Row]:
     }
     for name, (told, of_base, of_step) in conditions.items():
         yield name, told, "other conditions, not another model", partial(_evaluated, given, of_base, of_step)
+    yield "random-answers", "questions answered at random", "chance", partial(_answered_at_random, given)
 
 
 def _trained(given: argparse.Namespace, settings: Sequence[str], run: Path) -> None:
@@ -253,10 +265,34 @@ def _adapter(run: Path) -> Path:
     return max(run.glob("training/fold-*/checkpoint-*"), key=lambda path: path.stat().st_mtime)
 
 
-def _eval(given: argparse.Namespace, folder: Path, model_args: Sequence[str], flags: Sequence[str]) -> None:
+def _eval(
+    given: argparse.Namespace,
+    folder: Path,
+    model_args: Sequence[str],
+    flags: Sequence[str],
+    tasks: Sequence[str] = TASKS[:2],
+) -> None:
     named = ",".join([f"pretrained={given.model}", "max_length=1024", *model_args])
-    asked = ["--model_args", named, "--tasks", ",".join(TASKS[:2]), "--limit", str(given.items // 4), *flags]
+    asked = ["--model_args", named, "--tasks", ",".join(tasks), "--limit", str(given.items // 4), *flags]
     subprocess.run([sys.executable, "-m", "harness", "eval", *asked, "--output_path", str(folder)], check=True)
+
+
+def _answered_at_random(given: argparse.Namespace, run: Path) -> None:
+    """The base asked StereoSet's questions, and a step of whose answers every log-probability is drawn at random."""
+    _eval(given, run / "base", (), (), (QUESTIONS,))
+    (base,) = find_scored(run / "base")
+    random = Random(0)
+    lines = [
+        {**line, "filtered_resps": [[str(random.gauss(-5, 1)), "False"] for _ in line["filtered_resps"]]}
+        for line in base.samples(QUESTIONS)
+    ]
+    told = {"stage": "step", "step": 1, "weights_sha256": "0" * 64, "samples": {}}
+    results = {
+        **base.results,
+        "results": {QUESTIONS: {}},
+        PROVENANCE_KEY: base.provenance.model_copy(update=told).model_dump(mode="json"),
+    }
+    write_results(run / "step", results, {QUESTIONS: (f"{json.dumps(line)}\n" for line in lines)})
 
 
 def _tampered(clean: Path, folder: Path) -> Iterator[tuple[str, str, str, Path]]:
