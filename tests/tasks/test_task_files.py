@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import lm_eval.tasks
@@ -16,12 +14,10 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks._yaml_loader import load_yaml
 
 from harness.data import crows_pairs
-from harness.data.crows_pairs import BIAS_TYPES
 from harness.data.families import FAMILIES, TASKS_OF, Family
 from harness.metrics.benchmarks import BENCHMARKS
 from harness.models.causal import CausalLM
 from harness.scoring.task_files import check_task_files, leaves, select
-from harness.storage.shipped import shipped
 
 GROUPS = {
     "stereoset",
@@ -154,16 +150,3 @@ def test_lm_evals_stock_crows_pairs_and_ours_agree_on_the_real_pairs(byte_llama:
     assert score == pytest.approx(results["stock"]["pct_stereotype,none"], abs=1e-6)
     gap = results["crows_pairs"]["abs_logprob_diff,none"]
     assert gap == pytest.approx(results["stock"]["likelihood_diff,none"], abs=1e-6)
-
-
-def test_plain_lm_eval_prints_every_metric_of_the_whole_and_of_each_bias_type(byte_llama: Path) -> None:
-    command = f"""-m lm_eval --model hf --model_args pretrained={byte_llama},dtype=float32 --device cpu --batch_size 4
-        --include_path {shipped("tasks")} --tasks crows_pairs --metadata data_dir=sample --limit 30"""
-    done = subprocess.run([sys.executable, *command.split()], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    rows = {
-        cells[5].strip(): cells[7].strip() for line in done.stdout.splitlines() if len(cells := line.split("|")) > 8
-    }
-    assert {"crows_score", "stereo_score", "antistereo_score", "ties", "within_one_nat"} <= set(rows)
-    assert {f"crows_score/{bias_type}" for bias_type in BIAS_TYPES} <= set(rows)
-    assert float(rows["n"]) == 30
