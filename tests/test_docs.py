@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import io
 import re
+import runpy
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -154,6 +157,11 @@ def check_script(script: str, *arguments: str) -> None:
 
 @cache
 def help_of(script: str) -> str:
-    """What a script tells of its flags."""
-    told = subprocess.run([sys.executable, script, "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
-    return told.stdout
+    """What a script tells of its flags, in this process, which has imported what it imports."""
+    told = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(told):
+        patch.setattr(sys, "argv", [script, "--help"])
+        patch.syspath_prepend(str((ROOT / script).parent))
+        with pytest.raises(SystemExit):
+            runpy.run_path(str(ROOT / script), run_name="__main__")
+    return told.getvalue()
