@@ -31,9 +31,9 @@ SETTINGS = {
 BALANCED = 0.7
 
 
+# benchmarks/planted_bias.py measures all four at all three shares.
 @pytest.mark.slow
-@pytest.mark.parametrize("share", [0.5, BALANCED, 0.9])
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize(("name", "share"), [("gpt2", 0.5), ("bloom", BALANCED), ("bert", BALANCED), ("t5", 0.9)])
 def test_the_planted_bias_is_measured_and_balance_takes_it_off(name: str, share: float, tmp_path: Path) -> None:
     corpus: Corpus = plant(share=share, odds=0.8)
     family = KINDS[name].family

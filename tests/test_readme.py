@@ -124,3 +124,8 @@ def test_the_experiment_the_readme_runs_is_there() -> None:
             assert words[1] in shipped_names("experiments")
         if words[0] == "report":
             assert (ROOT / "experiments" / Path(words[1]).name).with_suffix(".yaml").is_file()
+
+
+def test_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(((?!https?:)[^)#]+)\)", README):
+        assert (ROOT / target).exists(), target

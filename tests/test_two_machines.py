@@ -18,7 +18,8 @@ from two_machines import (
     two_hosts,
 )
 
-CONFIGS = sorted((ROOT / "accelerate_configs").glob("two_machines_*.yaml"))
+# The harder of the two shipped configs: `python tests/two_machines.py` does the same with the other.
+CONFIG = ROOT / "accelerate_configs" / "two_machines_zero3.yaml"
 pytestmark = [pytest.mark.slow, pytest.mark.distributed]
 
 
@@ -37,12 +38,9 @@ def single_host(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "out" / "fold-0" / "checkpoint-90"
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=[config.stem for config in CONFIGS])
-def test_a_host_killed_midway_costs_nothing_but_time(
-    config: Path, model: Path, single_host: Path, tmp_path: Path
-) -> None:
+def test_a_host_killed_midway_costs_nothing_but_time(model: Path, single_host: Path, tmp_path: Path) -> None:
     training = settings(model, tmp_path / "out", tmp_path / "two.yaml")
-    outcome = killed_and_finished(config, training, tmp_path / "out", tmp_path / "logs")
+    outcome = killed_and_finished(CONFIG, training, tmp_path / "out", tmp_path / "logs")
     assert outcome.first_exit_code != 0
     assert outcome.seconds_to_notice < 60
     assert outcome.resumed_from in ("checkpoint-30", "checkpoint-60")

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import csv
 import difflib
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -135,24 +132,6 @@ def test_a_samples_file_gives_the_same_scores_again(model: Path, tmp_path: Path)
     assert scored.provenance.tasks[TASK].n == len(PAIRS)
     line = next(scored.samples(TASK))
     assert line["arguments"]["gen_args_0"] == {"arg_0": "", "arg_1": "the nurse is kind.", "arg_2": [1]}
-
-
-@pytest.mark.distributed
-def test_two_processes_score_as_one_does(model: Path, tmp_path: Path) -> None:
-    command = f"""-m harness eval --model_args pretrained={model} --tasks {TASK} --metadata data_dir=sample --limit 9
-        --device cpu --output_path"""
-    launcher = ["-m", "accelerate.commands.launch", "--config_file", "accelerate_configs/cpu_2proc.yaml"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    found = []
-    for name, launch in (("one", []), ("two", launcher)):
-        arguments = [sys.executable, *launch, *command.split(), str(tmp_path / name)]
-        done = subprocess.run(arguments, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr[-2000:]
-        (scored,) = find_scored(tmp_path / name)
-        found.append([record_pll(line) for line in scored.samples(TASK)])
-    assert [one.pair_id for one in found[0]] == [one.pair_id for one in found[1]]
-    for one, two in zip(*found, strict=True):
-        assert (one.logprob_more, one.logprob_less) == pytest.approx((two.logprob_more, two.logprob_less), abs=1.001e-3)
 
 
 def test_a_checkpoint_is_scored_on_the_pairs_it_never_saw(model: Path, tmp_path: Path) -> None:

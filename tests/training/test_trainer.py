@@ -191,7 +191,7 @@ def weights(model: Any) -> dict[str, Tensor]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["gpt2", "bloom", "bert", "roberta", "t5", "flan-t5"])
+@pytest.mark.parametrize("kind", ["gpt2", "roberta", "flan-t5"])
 def test_lora_changes_its_adapter_alone_and_plain_peft_loads_it(
     tiny: Tiny, tmp_path: Path, pairs: list[Pair], kind: str
 ) -> None:
@@ -208,7 +208,7 @@ def test_lora_changes_its_adapter_alone_and_plain_peft_loads_it(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["gpt2", "bloom", "bert", "roberta", "t5", "flan-t5"])
+@pytest.mark.parametrize("kind", ["bloom", "bert", "t5"])
 def test_full_fine_tuning_changes_all_weights_and_plain_transformers_loads_them(
     tiny: Tiny, tmp_path: Path, pairs: list[Pair], kind: str
 ) -> None:

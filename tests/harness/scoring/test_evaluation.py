@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 import resource
 import shlex
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import tiny_models
 
-import harness
 from harness.data import crows_pairs
 from harness.data.sources import locate
 from harness.data.split import SPLIT_FILE, Split
@@ -240,38 +235,3 @@ def test_secrets_do_not_reach_the_results(byte_llama: Path, tmp_path: Path) -> N
     (found,) = find_scored(tmp_path)
     assert "hf_abc" not in found.provenance.command
     assert "prefix_token_id=257" in found.provenance.command
-
-
-@pytest.mark.distributed
-@pytest.mark.parametrize(("kind", "tasks"), [("causal", "crows_pairs,wikitext2"), ("masked", "crows_pairs")])
-def test_two_processes_write_what_one_writes(byte_llama: Path, tmp_path: Path, kind: str, tasks: str) -> None:
-    model = byte_llama if kind == "causal" else tiny_models.masked(tmp_path / "bert")
-    config = Path(harness.__file__).parents[1] / "accelerate_configs" / "cpu_2proc.yaml"
-    launch = f"-m accelerate.commands.launch --config_file {config} --main_process_port 0"
-    found: list[Scored] = []
-    for processes, launcher in enumerate(("", launch), start=1):
-        out = tmp_path / str(processes)
-        arguments = f"-m harness eval --model_args pretrained={model} --tasks {tasks} --output_path {out}"
-        command = [sys.executable, *f"{launcher} {arguments}".split()]
-        bars = {**os.environ, "TQDM_DISABLE": ""}
-        done = subprocess.run(command, env=bars, capture_output=True, text=True, check=False, timeout=300)
-        assert done.returncode == 0, done.stderr[-3000:]
-        found += find_scored(out)
-        # The first process says how much it has to do: its share of the pairs, in sentences or in masked tokens.
-        rows = [line["doc"] for line in found[-1].samples("crows_pairs")][::processes]
-        share = sum(row["tokens_more"] + row["tokens_less"] if kind == "masked" else 2 for row in rows)
-        assert f"{share}/{share}" in done.stderr
-    assert len(found) == 2
-    for task in tasks.split(","):
-        one, two = ([_answers(line) for line in scored.samples(task)] for scored in found)
-        assert [name for name, _ in two] == [name for name, _ in one]
-        for (_, first), (_, second) in zip(one, two, strict=True):
-            assert second == pytest.approx(first, abs=1e-4)
-        metrics = [scored.results["results"][task] for scored in found]
-        assert metrics[1] == pytest.approx(metrics[0], abs=1e-5)
-
-
-def _answers(line: dict[str, Any]) -> tuple[int, list[float]]:
-    return line["doc_id"], [
-        float(answer[0] if isinstance(answer, list) else answer) for answer in line["filtered_resps"]
-    ]
