@@ -20,7 +20,8 @@ from harness.reporting.leaderboard import rows
 from harness.reporting.leakage import SEEN, UNSEEN
 from harness.reporting.legend import NEVER_BELOW_0, metric_legend
 from harness.reporting.markup import Html, bullets, element, joined, table
-from harness.reporting.schema import Entry, Report, Stage
+from harness.reporting.schema import Entry, Report, Scoring, Stage
+from harness.storage.provenance import NOT_KNOWN
 
 MOST_STEPS = 3
 _DECIMALS = {"abs_logprob_diff": 2, "abs_logprob_diff_median": 2, "bits_per_byte": 3}
@@ -31,7 +32,8 @@ _IDEAL = {"higher": "high", "lower": "low", "50": "50", "0": "0", None: NOTHING}
 def title_of(stages: Sequence[Stage], index: Index) -> str:
     """A model's heading."""
     stage = stages[0]
-    told = [index.name(stage), f"{parameters(stage.parameters)} parameters"]
+    size = f"parameters {NOT_KNOWN}" if stage.parameters is None else f"{parameters(stage.parameters)} parameters"
+    told = [index.name(stage), size]
     folds = max(len(other.folds) for other in stages)
     if folds > 1:
         told.append(f"{folds} cross-fitted folds")
@@ -51,6 +53,8 @@ def _how_scored(stage: Stage) -> str:
         return "encoder-decoder: likelihood of what fills the gap, end token included"
     if stage.prompt:
         return "sentences follow a prompt"
+    if not stage.started_after:
+        return "a server was asked for texts"
     return f"sentences start after {stage.started_after}"
 
 
@@ -197,6 +201,15 @@ def flags(report: Report) -> Html:
     )
 
 
+def _weights(scoring: Scoring) -> Html:
+    """The digest's beginning; of a model behind an API, which server answered."""
+    if scoring.weights_sha256 is not None:
+        return element("code", scoring.weights_sha256[:16], title=scoring.weights_sha256)
+    server = scoring.server
+    told = f", {server.name or 'server'} {server.version or NOT_KNOWN} at {server.base_url}" if server else ""
+    return element("span", NOT_KNOWN + told)
+
+
 def provenance(report: Report) -> Html:
     """Digests, versions and commands of every results file."""
     scorings = [
@@ -205,7 +218,7 @@ def provenance(report: Report) -> Html:
             stage_name(stage),
             NOTHING if scoring.fold is None else str(scoring.fold),
             NOTHING if scoring.seed is None else str(scoring.seed),
-            element("code", scoring.weights_sha256[:16], title=scoring.weights_sha256),
+            _weights(scoring),
             scoring.dtype,
             stage.started_after,
             f"{scoring.seconds:.0f} s",
