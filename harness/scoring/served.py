@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
 from harness.scoring.task_files import Selection, leaves
 from harness.storage.answers import Answers
@@ -53,7 +54,8 @@ def prepare(config: EvaluatorConfig) -> None:
     for name, example in (("model", "NAME, as the server calls it"), ("base_url", f"http://127.0.0.1:8000{end}")):
         if not arguments.get(name):
             raise ValueError(f"--model {config.model}: --model-args {name}=...: which? For example {name}={example}")
-    if not str(arguments["base_url"]).rstrip("/").endswith(end.removeprefix("/v1")):
+    path = urlsplit(str(arguments["base_url"])).path
+    if not path.endswith("/completions") or path.endswith("/chat/completions") != (config.model == CHAT):
         raise ValueError(f"--model-args base_url={shown_url(arguments['base_url'])}: expected a URL that ends in {end}")
     told = {name: value for name, value in config.metadata.items() if name != "pretrained"}
     told["tokenizer"] = told.get("tokenizer") or arguments["model"]  # as lm-eval has it
