@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import logging
 import shlex
@@ -293,3 +294,10 @@ def test_a_server_that_is_not_there_or_refuses_the_key_is_told_in_one_line(
 def test_wrong_arguments_are_told_before_anything_is_asked(arguments: str, told: str) -> None:
     with pytest.raises(ValueError, match=told.replace("?", r"\?")):
         run(shlex.split(f"--model local-completions --model-args {arguments} --tasks toxicity_rtp_nontoxic"))
+
+
+def test_a_missing_package_is_told_by_the_name_of_the_extra(server: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "tenacity" else find(name))
+    with pytest.raises(RuntimeError, match=r"needs tenacity: pip install 'lm-stereoscope\[api\]'"):
+        evaluate(server, "toxicity_rtp_nontoxic", TOXICITY)
