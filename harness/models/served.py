@@ -36,6 +36,7 @@ class Served(LocalCompletionsAPI):
     """What both clients share. lm-eval builds requests, sends and reads them; here is which, when and how often."""
 
     family = "causal"
+    template: str | None = None
 
     def __init__(
         self,
@@ -216,6 +217,8 @@ class ServedCompletions(Served):
 
 class ServedChat(Served, LocalChatCompletion):
     """`local-chat-completions`: texts that answer a message."""
+
+    template = "server's own"
 
 
 def as_sent(given: Mapping[str, Any], default_tokens: int) -> dict[str, Any]:

@@ -275,7 +275,7 @@ def _check_same_weights(items: Sequence[Scored]) -> None:
         if item.provenance.weights != first.provenance.weights:
             raise ValueError(
                 f"{first.file} and {item.file} are both {_called(item.provenance)} but scored different weights "
-                f"({_short(first.provenance)} and {_short(item.provenance)}): keep one, or "
+                f"({first.provenance.weights_shown} and {item.provenance.weights_shown}): keep one, or "
                 "report the two runs from folders of their own"
             )
         for task in item.provenance.tasks:
@@ -284,10 +284,6 @@ def _check_same_weights(items: Sequence[Scored]) -> None:
                     f"{seen[task]} and {item.file} both hold {task} of {_called(item.provenance)}: keep one"
                 )
             seen[task] = item.file
-
-
-def _short(provenance: Provenance) -> str:
-    return provenance.weights if provenance.weights_sha256 is None else provenance.weights_sha256[:12]
 
 
 def _of_task(scored: Scored, key: str, task: str) -> str | int | float | None:

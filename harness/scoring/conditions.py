@@ -115,6 +115,9 @@ def served_provenance(lm: Served, results: Mapping[str, Any], command: str, seco
         command: what was called, without keys.
     """
     token, token_id = lm.start
+    conditions = asking_conditions(results)
+    if lm.template:
+        conditions["asking"] = conditions["asking"].model_copy(update={"chat_template_sha256": lm.template})
     return Provenance(
         model=lm.model,
         pretrained=lm.model,
@@ -126,7 +129,7 @@ def served_provenance(lm: Served, results: Mapping[str, Any], command: str, seco
         started_after=token,
         started_after_id=token_id,
         dtype=lm.server.format or NOT_KNOWN,
-        **asking_conditions(results),
+        **conditions,
         command=command,
         seconds=seconds,
     )

@@ -93,7 +93,10 @@ class AskedTask(_Record):
 
 
 class Asking(_Record):
-    """How a model was asked, beside its start token and precision. A digest is None where nothing was applied."""
+    """How a model was asked, beside its start token and precision. A digest is None where nothing was applied.
+
+    A chat behind an API is asked in its server's own template, which nobody here sees: "server's own" is its digest.
+    """
 
     chat_template_sha256: str | None = None
     system_instruction_sha256: str | None = None
@@ -189,6 +192,11 @@ class Provenance(_Record):
             return self.weights_sha256
         server = self.server or Server(base_url="a server")
         return f"{self.pretrained} at {server.base_url}, {server.name or 'server'} {server.version or NOT_KNOWN}"
+
+    @property
+    def weights_shown(self) -> str:
+        """The same for readers: the beginning of a digest."""
+        return self.weights if self.weights_sha256 is None else self.weights_sha256[:12]
 
     @property
     def is_judged(self) -> bool:

@@ -138,6 +138,8 @@ def test_chat_gets_messages_and_no_chosen_letter_is_lost(server: StandIn, tmp_pa
     evaluate(server, task, f"--limit 4 --output-path {tmp_path}", chat=True)
     assert all(one["messages"][-1]["role"] == "user" and one["temperature"] == 0 for one in server.asked)
     assert scored_in(tmp_path).provenance.tasks[task].n == 4
+    report = json.loads((build_report([tmp_path]) / "report.json").read_text(encoding="utf-8"))
+    assert [stage["prompt"] for stage in report["stages"]] == ["chat template server's"]
 
 
 @pytest.mark.parametrize(
