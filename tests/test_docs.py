@@ -22,7 +22,7 @@ from harness.storage.shipped import shipped_file
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-NOT_OURS = {"cd", "export", "git", "ip", "pip", "ray", "sbatch", "srun", "tar"}
+NOT_OURS = {"cd", "export", "git", "ip", "llama-server", "pip", "ray", "sbatch", "srun", "tar", "vllm"}
 pytestmark = pytest.mark.slow
 ASSIGNMENT = re.compile(r"[A-Z][A-Z0-9_]*=")
 

@@ -6,8 +6,10 @@ NOTHING = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 
 
-def parameters(count: int) -> str:
-    """A parameter count as people write it: 135M, 1.3B."""
+def parameters(count: int | None) -> str:
+    """A parameter count as people write it: 135M, 1.3B; a dash where it is not known."""
+    if count is None:
+        return NOTHING
     for size, suffix in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
         if count >= size:
             digits = f"{count / size:.3g}" if count < 1000 * size else f"{count / size:.0f}"

@@ -81,7 +81,7 @@ def _base_of(step: Placed, bases: Sequence[Placed]) -> Placed | None:
     fitting = [
         base
         for base in bases
-        if base.scored.provenance.weights_sha256 == provenance.base_weights_sha256
+        if base.scored.provenance.weights_sha256 == provenance.base_weights_sha256 is not None
         and base.scored.provenance.started_after == provenance.started_after
         and base.prompt == step.prompt
     ]

@@ -14,6 +14,7 @@ from harness.reporting.formatting import counted, interval, number, perplexity_c
 from harness.reporting.index import PERPLEXITY_TASK, Index
 from harness.reporting.legend import metric_legend
 from harness.reporting.schema import Entry, Flag, Report, Stage
+from harness.storage.provenance import NOT_KNOWN
 
 Json: TypeAlias = str | int | float | bool | list["Json"] | dict[str, "Json"] | None
 
@@ -181,7 +182,7 @@ def _object(index: Index, row: Row) -> Json:
     return {
         "config_general": {
             "model_name": stage.model,
-            "model_sha": first.weights_sha256,
+            "model_sha": first.weights_sha256 or NOT_KNOWN,
             "model_dtype": first.dtype,
             "model_size": stage.parameters,
             "run": stage.run,

@@ -8,7 +8,8 @@ from harness.metrics.formatting import NOTHING
 from harness.reporting.formatting import stage_name, task_name
 from harness.reporting.index import Index
 from harness.reporting.markup import Html, bullets, element, joined, table
-from harness.reporting.schema import Report, Stage
+from harness.reporting.schema import Report, Scoring, Stage
+from harness.storage.provenance import NOT_KNOWN
 
 
 def flag_chips(flags: Sequence[str]) -> Html:
@@ -31,6 +32,15 @@ def flags(report: Report) -> Html:
     )
 
 
+def _weights(scoring: Scoring) -> Html:
+    """The digest's beginning; of a model behind an API, which server answered."""
+    if scoring.weights_sha256 is not None:
+        return element("code", scoring.weights_sha256[:16], title=scoring.weights_sha256)
+    server = scoring.server
+    told = f", {server.name or 'server'} {server.version or NOT_KNOWN} at {server.base_url}" if server else ""
+    return element("span", NOT_KNOWN + told)
+
+
 def provenance(report: Report) -> Html:
     """Digests, versions and commands of every results file."""
     scorings = [
@@ -39,7 +49,7 @@ def provenance(report: Report) -> Html:
             stage_name(stage),
             NOTHING if scoring.fold is None else str(scoring.fold),
             NOTHING if scoring.seed is None else str(scoring.seed),
-            element("code", scoring.weights_sha256[:16], title=scoring.weights_sha256),
+            _weights(scoring),
             scoring.dtype,
             stage.started_after,
             f"{scoring.seconds:.0f} s",

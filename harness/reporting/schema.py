@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from harness.data.families import Family
 from harness.reporting.thresholds import Thresholds
 from harness.storage.files import atomic_write
-from harness.storage.provenance import Asking, Generation, MatchedBy, TaskData
+from harness.storage.provenance import Asking, Generation, MatchedBy, Server, TaskData
 
-SCHEMA_VERSION = "1.2"
+SCHEMA_VERSION = "1.3"
 SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
 
 Number: TypeAlias = Annotated[float, Field(allow_inf_nan=False)]
@@ -69,7 +69,7 @@ class Entry(_Part):
 
     run: str = Field(description="run folder the number comes from")
     model: str
-    parameters: int = Field(description="number of parameters of the model")
+    parameters: int | None = Field(description="number of parameters of the model; null where a server does not say")
     stage: StageName = Field(description="base: untrained; step: a checkpoint; control: what steps are compared with")
     step: int | None = Field(description="optimiser steps taken, null for the base model and controls")
     control: str | None = Field(description="kind of control, such as noise; null for base and steps")
@@ -155,7 +155,8 @@ class Scoring(_Part):
     seed: int | None
     pretrained: str
     checkpoint: str | None
-    weights_sha256: str
+    weights_sha256: str | None = Field(description="null: not known, as of a model behind an API")
+    server: Server | None = Field(default=None, description="of a model behind an API; else null")
     base_weights_sha256: str | None = Field(description="of the model that was trained; null where not recorded")
     dtype: str
     asking: Asking = Field(description="chat template, instruction, seeds and each task's prompt; digests")
@@ -235,7 +236,7 @@ class Stage(_Part):
 
     run: str
     model: str
-    parameters: int
+    parameters: int | None = Field(description="null where a server does not say")
     family: Family = Field(description="how it was scored: causal, masked (pseudo-likelihood) or seq2seq (infill)")
     stage: StageName
     step: int | None
@@ -301,7 +302,7 @@ class Legend(_Part):
 class Report(_Part):
     """All of report.json."""
 
-    schema_version: Literal["1.2"]
+    schema_version: Literal["1.3"]
     verdict: str = Field(description="the answer in plain language, computed from the entries")
     judgements: list[Judgement] = Field(description="the same a model, with the numbers that decide")
     thresholds: dict[str, Thresholds] = Field(description="run -> what counts as kept and as broken")

@@ -25,6 +25,7 @@ from harness.reporting.legend import NEVER_BELOW_0, metric_legend
 from harness.reporting.markup import Html, element, joined, table
 from harness.reporting.origins import flag_chips
 from harness.reporting.schema import Entry, Repeat, Report, Stage
+from harness.storage.provenance import NOT_KNOWN
 
 MOST_STEPS = 3
 _DECIMALS = {"abs_logprob_diff": 2, "abs_logprob_diff_median": 2, "bits_per_byte": 3}
@@ -35,7 +36,8 @@ _IDEAL = {"higher": "high", "lower": "low", "50": "50", "0": "0", None: NOTHING}
 def title_of(stages: Sequence[Stage], index: Index) -> str:
     """A model's heading."""
     stage = stages[0]
-    told = [index.name(stage), f"{parameters(stage.parameters)} parameters"]
+    size = f"parameters {NOT_KNOWN}" if stage.parameters is None else f"{parameters(stage.parameters)} parameters"
+    told = [index.name(stage), size]
     folds = max(len(other.folds) for other in stages)
     if folds > 1:
         told.append(f"{folds} cross-fitted folds")
@@ -55,6 +57,8 @@ def _how_scored(stage: Stage) -> str:
         return "encoder-decoder: likelihood of what fills the gap, end token included"
     if stage.prompt:
         return "sentences follow a prompt"
+    if not stage.started_after:
+        return "a server was asked for texts"
     return f"sentences start after {stage.started_after}"
 
 

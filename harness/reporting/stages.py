@@ -105,6 +105,7 @@ class StageFiles:
                 pretrained=scored.provenance.pretrained,
                 checkpoint=scored.provenance.checkpoint,
                 weights_sha256=scored.provenance.weights_sha256,
+                server=scored.provenance.server,
                 base_weights_sha256=scored.provenance.base_weights_sha256,
                 asking=scored.asking,
                 sealed=[task for task in sorted(scored.provenance.tasks) if scored.seal(task)],
@@ -185,7 +186,7 @@ def families(runs: Sequence[Run]) -> list[Family]:
 
 def _order(stage: StageFiles) -> tuple[int, str, str, str, str]:
     provenance = stage.provenance
-    return (provenance.parameters, provenance.model, stage.run.name, provenance.started_after, stage.prompt or "")
+    return (provenance.parameters or 0, provenance.model, stage.run.name, provenance.started_after, stage.prompt or "")
 
 
 def _family(run: Run, prompt: str | None, scored: Sequence[Scored]) -> Family:
@@ -271,10 +272,10 @@ def _check_same_weights(items: Sequence[Scored]) -> None:
     first = items[0]
     seen: dict[str, Path] = {}
     for item in items:
-        if item.provenance.weights_sha256 != first.provenance.weights_sha256:
+        if item.provenance.weights != first.provenance.weights:
             raise ValueError(
                 f"{first.file} and {item.file} are both {_called(item.provenance)} but scored different weights "
-                f"({first.provenance.weights_sha256[:12]} and {item.provenance.weights_sha256[:12]}): keep one, or "
+                f"({first.provenance.weights_shown} and {item.provenance.weights_shown}): keep one, or "
                 "report the two runs from folders of their own"
             )
         for task in item.provenance.tasks:

@@ -275,7 +275,7 @@ def _by_size(index: Index) -> list[str]:
         if entry and entry.distance_change is not None:
             kept = stages[-1].retention
             mark = " (broken)" if kept and kept.state == "broken" else ""
-            told.append((entry.parameters, f"{index.name(stages[-1])} {signed(entry.distance_change)}{mark}"))
+            told.append((entry.parameters or 0, f"{index.name(stages[-1])} {signed(entry.distance_change)}{mark}"))
     if len({parameters for parameters, _ in told}) < 2:
         return []
     changes = ", ".join(text for _, text in told)

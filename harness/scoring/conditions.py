@@ -6,15 +6,18 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.judging.judges import choice_of
 from harness.metrics.benchmarks import BENCHMARKS
 from harness.scoring.lineage import lineage_of
 from harness.scoring.trained import checkpoint_of, trained, trained_from
 from harness.storage.controls import read_record
-from harness.storage.provenance import Generation, Provenance, TaskData, asking_of
+from harness.storage.provenance import NOT_KNOWN, Generation, Provenance, TaskData, asking_of
 from harness.storage.weights import files_sha256
+
+if TYPE_CHECKING:
+    from harness.models.served import Served
 
 VERSIONED = ("lm-stereoscope", "lm-eval", "transformers", "torch", "peft", "accelerate")
 _SOURCE = ("pretrained", "revision", "subfolder", "gguf_file")
@@ -37,6 +40,13 @@ def scoring_conditions(lm: Any, results: Mapping[str, Any]) -> dict[str, Any]:
         "started_after": token,
         "started_after_id": token_id,
         "dtype": str(lm.model.dtype).removeprefix("torch."),
+        **asking_conditions(results),
+    }
+
+
+def asking_conditions(results: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of the provenance that the results alone know: prompts, data, how texts were drawn, versions."""
+    return {
         "asking": asking_of(results, results["samples"]),
         "tasks": {
             task: _data(task, samples, results["n-samples"][task]) for task, samples in results["samples"].items()
@@ -92,6 +102,34 @@ def eval_provenance(
         fold=told and told.fold,
         checkpoint=None if checkpoint is None else str(checkpoint),
         **scoring_conditions(lm, results),
+        command=command,
+        seconds=seconds,
+    )
+
+
+def served_provenance(lm: Served, results: Mapping[str, Any], command: str, seconds: float) -> Provenance:
+    """The provenance of a model behind an API: what its server says, and nothing of its weights.
+
+    Args:
+        results: lm-eval's, with samples.
+        command: what was called, without keys.
+    """
+    token, token_id = lm.start
+    conditions = asking_conditions(results)
+    if lm.template:
+        conditions["asking"] = conditions["asking"].model_copy(update={"chat_template_sha256": lm.template})
+    return Provenance(
+        model=lm.model,
+        pretrained=lm.model,
+        parameters=lm.server.parameters,
+        family="causal",
+        weights_sha256=None,
+        weights_from="server",
+        server=lm.server,
+        started_after=token,
+        started_after_id=token_id,
+        dtype=lm.server.format or NOT_KNOWN,
+        **conditions,
         command=command,
         seconds=seconds,
     )

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from harness.judging.saved_texts import judge_saved
 from harness.machine.startup import imports_uncollected
 from harness.models.arguments import require_known_arguments
-from harness.scoring.conditions import eval_provenance, model_weights_sha256
+from harness.scoring.conditions import eval_provenance, model_weights_sha256, served_provenance
 from harness.scoring.eval_parser import eval_parser
 from harness.scoring.eval_table import print_scores
 from harness.scoring.evaluation import Results, evaluate, write_scored
@@ -33,10 +33,12 @@ from harness.scoring.sensitivity import (
     start_tokens_table,
     token_id,
 )
+from harness.scoring.served import CHAT, SERVED_MODELS, connect, prepare
 from harness.scoring.task_files import Selection, leaves, select
 from harness.scoring.trained import checkpoint_of, trained
 from harness.storage.sensitivity import add_sensitivity
 from harness.terminal.libraries import take_over_libraries
+from harness.terminal.secrets import masked, secrets_among
 
 if TYPE_CHECKING:
     from lm_eval.config.evaluate_config import EvaluatorConfig
@@ -73,7 +75,8 @@ def run(argv: Sequence[str]) -> None:
     config = _config(args)
     if config.verbosity:
         logging.getLogger("lm_eval").setLevel(config.verbosity)
-    command = "stereoscope eval " + _without_secrets(shlex.join(argv))
+    shown = masked(list(argv), secrets_among(config.model_args))
+    command = "stereoscope eval " + _without_secrets(shlex.join(shown))
     if config.model not in OUR_MODELS:  # others form their process group themselves, if they know any
         _score_and_print(config, command, also)
         return
@@ -89,7 +92,12 @@ def _score_and_print(config: EvaluatorConfig, command: str, also: _Also) -> None
     checked = [] if also.sensitivity_items is None else checkable(leaves(selection))
     if config.model in HF_MODELS and (checkpoint := checkpoint_of(config.model_args)):
         trained(checkpoint)  # refused before anything is loaded if its split is another checkpoint's
-    lm = _load(config)
+    if config.model in SERVED_MODELS and (also.start_token or also.sensitivity_items):
+        raise ValueError(
+            f"--model {config.model}: --compare-start-token and --check-sensitivity load a model in several ways, and "
+            "a server has it in one; leave them out"
+        )
+    lm = connect(config, selection) if config.model in SERVED_MODELS else _load(config)
     other = None if also.start_token is None else token_id(lm, also.start_token)
     first = _score(lm, config, selection, command)
     if first is not None:
@@ -148,6 +156,8 @@ def _config(args: argparse.Namespace) -> EvaluatorConfig:
     given["model"] = given.get("model") or OUR_MODEL
     if given["model"] in OUR_MODELS:
         given.setdefault("batch_size", "auto")
+    if given["model"] == CHAT:  # a chat takes messages, and the server has the template
+        given.setdefault("apply_chat_template", True)
     # Given the file's name too, lm-eval would print all of its configuration.
     config = EvaluatorConfig.from_cli(argparse.Namespace(**{**given, "config": None}))
     if config.cache_requests:
@@ -161,6 +171,8 @@ def _config(args: argparse.Namespace) -> EvaluatorConfig:
     if not config.tasks:
         raise ValueError("--tasks: which? For example crows_pairs,stereoset,wikitext2")
     require_known_metadata(given.get("metadata") or {})
+    if config.model in SERVED_MODELS:
+        prepare(config)
     if config.model in OUR_MODELS and "device" not in given:
         config.device = None
     if config.model in HF_MODELS:
@@ -215,13 +227,16 @@ def _score(
     if config.output_path:
         path = Path(config.output_path)
         folder, name = (path.parent, path.stem) if path.suffix == ".json" else (path / _folder_name(results), "results")
-        provenance = None
+        provenance, seconds = None, round(time.monotonic() - started, 3)
         if config.model in HF_MODELS:
-            seconds = round(time.monotonic() - started, 3)
             provenance = eval_provenance(lm, config.model_args, results, command, seconds)
+        elif config.model in SERVED_MODELS:
+            provenance = served_provenance(lm, results, command, seconds)
         else:
             log.warning("--model %s has no weights to name in the results, so reports pass them over", config.model)
         written = write_scored(folder / subfolder, results, provenance, name=name)
+        if config.model in SERVED_MODELS:
+            lm.answers.close(keep=bool(config.use_cache))  # the results hold them now
         written = judge_saved(written) or written
         results["results"] = json.loads(written.read_text(encoding="utf-8"))["results"]
         return _Outcome(results, written)
@@ -256,7 +271,7 @@ def _selection(config: EvaluatorConfig, metadata: Mapping[str, Any]) -> Selectio
 
 def _cache(lm: Any, config: EvaluatorConfig) -> str | None:
     """Where answers are cached: lm-eval files them under their request alone, so all else has to be in the name."""
-    if not config.use_cache:
+    if not config.use_cache or config.model in SERVED_MODELS:  # these keep their answers themselves
         return None
     weights, start = "", None
     if config.model in HF_MODELS:

@@ -20,9 +20,9 @@ _HELP: Mapping[str, str] = {
     "tasks": "tasks and groups, with spaces or commas between them; a pattern ('stereoset*'), a task's YAML file and a "
     "folder of such files are taken too. `stereoscope tasks` lists this project's",
     "model": "class of the model (default: hf-any, which is hf-causal, hf-masked or hf-seq2seq, as the model's config "
-    "asks for; lm-eval's own classes are taken too)",
+    "asks for; local-completions and local-chat-completions ask a server; lm-eval's own classes are taken too)",
     "model_args": "the model and how to load it: pretrained=MODEL, a folder or a hub id; dtype=float32 (the default); "
-    "revision=..., peft=ADAPTER, prefix_token_id=ID, ...",
+    "revision=..., peft=ADAPTER, prefix_token_id=ID, ...; of a server model=NAME,base_url=URL",
     "apply_chat_template": "put prompts into the model's chat template, or into the one of this name (default: no)",
     "limit": "score so many documents of each task, the first ones; below 1, this share of them (default: all)",
     "use_cache": "beginning of the name of a file that keeps the model's answers, for the next time they are asked for",

@@ -40,6 +40,7 @@ _DEFINING = (
 )
 
 
+NOT_KNOWN = "not known"
 MatchedBy: TypeAlias = Literal["perplexity", "norm"]
 """In what a control is as large a change as the training that it stands beside."""
 
@@ -92,7 +93,10 @@ class AskedTask(_Record):
 
 
 class Asking(_Record):
-    """How a model was asked, beside its start token and precision. A digest is None where nothing was applied."""
+    """How a model was asked, beside its start token and precision. A digest is None where nothing was applied.
+
+    A chat behind an API is asked in its server's own template, which nobody here sees: "server's own" is its digest.
+    """
 
     chat_template_sha256: str | None = None
     system_instruction_sha256: str | None = None
@@ -121,6 +125,19 @@ class Lineage(_Record):
     embedding_sha256: str | None = None
 
 
+class Server(_Record):
+    """The server that answered for a model, as far as it says: its name and version, and the model's size and format.
+
+    `base_url` is without user, password and query.
+    """
+
+    base_url: str
+    name: str | None = None
+    version: str | None = None
+    parameters: int | None = None
+    format: str | None = None
+
+
 class Provenance(_Record):
     """Where a results file comes from: model, weights, training step, data, conditions, versions, command.
 
@@ -134,15 +151,17 @@ class Provenance(_Record):
     Files of before lack what has a default None: not recorded. `base_weights_sha256` is the digest of what was trained,
     an adapter's base; `trained_on` has the CrowS-Pairs that the checkpoint's split trained on, empty where it has no
     split; `samples` the seal of each samples file. `weights_sha256` is a digest of files, or of the tensors of a model
-    that was in memory, as `weights_from` says; nothing is known of that one's training.
+    that was in memory, as `weights_from` says; nothing is known of that one's training. Of a model behind an API, which
+    `server` tells of, `weights_sha256` and, unless the server says, `parameters` are None and `dtype` is "not known".
     """
 
     model: str
     pretrained: str
-    parameters: int
+    parameters: int | None
     family: Literal["causal", "masked", "seq2seq"] = "causal"
-    weights_sha256: str
-    weights_from: Literal["files", "memory"] = "files"
+    weights_sha256: str | None
+    weights_from: Literal["files", "memory", "server"] = "files"
+    server: Server | None = None
     base_weights_sha256: str | None = None
     trained_on: dict[str, int] | None = None
     lineage: Lineage | None = None
@@ -165,6 +184,19 @@ class Provenance(_Record):
     command: str
     seconds: float
     inputs_sha256: str = ""
+
+    @property
+    def weights(self) -> str:
+        """What tells these weights from others: their digest, or the server that has them, which may change them."""
+        if self.weights_sha256 is not None:
+            return self.weights_sha256
+        server = self.server or Server(base_url="a server")
+        return f"{self.pretrained} at {server.base_url}, {server.name or 'server'} {server.version or NOT_KNOWN}"
+
+    @property
+    def weights_shown(self) -> str:
+        """The same for readers: the beginning of a digest."""
+        return self.weights if self.weights_sha256 is None else self.weights_sha256[:12]
 
     @property
     def is_judged(self) -> bool:

@@ -219,4 +219,4 @@ def _way_of_asking(scored: Scored) -> tuple[str | None, ...]:
 
 def _decisive(provenance: Provenance) -> tuple[str, str, str]:
     """What makes two files those of the same weights, computed in the same way."""
-    return provenance.model, provenance.weights_sha256, provenance.dtype
+    return provenance.model, provenance.weights, provenance.dtype
