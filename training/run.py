@@ -162,7 +162,7 @@ def train_fold(
         args=training_arguments,
         train_dataset=dataset,
         data_collator=PairCollator(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0),
-        processing_class=tokenizer,
+        tokenizer=tokenizer,
         pair_arguments=pair_arguments,
         split=split,
         base_model=base_model,
