@@ -32,7 +32,7 @@ from training.checkpoints import complete_checkpoints, scheduled_checkpoints
 from training.config import PairArguments, TrainingArguments, fingerprint, parse
 from training.disk import full_disk_explained, require_writable
 from training.families import load_model, require_fitting, require_one_vocabulary, rows_of, with_adapter
-from training.finished import TRAINED_FILE
+from training.finished import TRAINED_FILE, is_finished
 from training.folds import grouped_folds
 from training.pairs import PairCollator, PairDataset
 from training.progress import Progress
@@ -40,7 +40,7 @@ from training.resume import newest, ready
 from training.shared_folder import require_shared
 from training.shown import Shown
 from training.stopping import NOT_FINISHED, Stopping
-from training.trainer import SAVING, PairTrainer
+from training.trainer import SAVING, LastStepSaved, PairTrainer
 
 RUN_FILE = "run.json"
 DESTRUCTIVE_LEARNING_RATE = 1e-2
@@ -133,7 +133,7 @@ def train_fold(
     """
     folder = Path(training_arguments.output_dir)
     claim(folder, split, fingerprint(pair_arguments, training_arguments), training_arguments.process_index == 0)
-    if (folder / TRAINED_FILE).is_file():
+    if is_finished(folder):
         log.info("fold %d: finished earlier, skipped", split.fold)
         return True
     if training_arguments.process_index == 0:
@@ -166,7 +166,7 @@ def train_fold(
         pair_arguments=pair_arguments,
         split=split,
         base_model=base_model,
-        callbacks=[*callbacks, shown := Shown()],
+        callbacks=[LastStepSaved(), *callbacks, shown := Shown()],
     )
     for stock in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(stock)

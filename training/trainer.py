@@ -35,7 +35,7 @@ from transformers import (
     TrainerControl,
     TrainerState,
 )
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, SaveStrategy
 
 from harness.data.split import Split, bind
 from harness.models.head import logits_at
@@ -258,6 +258,15 @@ class GroupedBySentenceLength(Sampler[PairInEpoch]):
             batches += [part[at : at + self.per_step] for at in range(0, len(part), self.per_step)]
         for batch in torch.randperm(len(batches), generator=generator).tolist():
             yield from (PairInEpoch(index, self.epoch) for index in batches[batch])
+
+
+class LastStepSaved(TrainerCallback):
+    """Writes a checkpoint of the last step whatever `save_strategy` says: a training that leaves nothing is none."""
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Under `epoch` the end of the epoch writes it."""
+        if state.global_step >= state.max_steps and args.save_strategy != SaveStrategy.EPOCH:
+            control.should_save = True
 
 
 class EpochOfSampler(TrainerCallback):

@@ -13,7 +13,9 @@ from training.config import PairArguments, TrainingArguments
 from training.run import train_fold
 
 
-def two_steps(folder: Path, output: Path, pairs: Sequence[Pair], stock: dict[str, Any] | None = None, **ours: Any) -> Path:
+def two_steps(
+    folder: Path, output: Path, pairs: Sequence[Pair], stock: dict[str, Any] | None = None, **ours: Any
+) -> Path:
     """Train a model's folder on four pairs a step; gives the checkpoint after the second.
 
     Args:
