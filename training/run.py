@@ -8,6 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from accelerate.state import AcceleratorState
@@ -23,6 +24,7 @@ from harness.data.tokens import load_tokenizer
 from harness.machine.allocator import hand_freed_memory_back
 from harness.machine.orphans import exit_with_run, stop_with_launcher
 from harness.machine.watch import Watch
+from harness.models.embedded import padding_id, unknown_token
 from harness.models.positions import window
 from harness.storage.files import atomic_write
 from harness.terminal.libraries import take_over_libraries
@@ -31,7 +33,7 @@ from training.as_asked import require_processes
 from training.checkpoints import complete_checkpoints, scheduled_checkpoints
 from training.config import PairArguments, TrainingArguments, fingerprint, parse
 from training.disk import full_disk_explained, require_writable
-from training.families import load_model, require_fitting, require_one_vocabulary, rows_of, with_adapter
+from training.families import load_model, require_fitting, rows_of, with_adapter
 from training.finished import TRAINED_FILE, is_finished
 from training.folds import grouped_folds
 from training.pairs import PairCollator, PairDataset
@@ -141,12 +143,12 @@ def train_fold(
     set_seed(training_arguments.seed)
     model = load_model(pair_arguments, family)
     tokenizer = load_tokenizer({"pretrained": pair_arguments.model_name_or_path})
-    require_one_vocabulary(model, tokenizer)
     chosen = set(split.train)
     dataset = PairDataset(
         [pair for pair in pairs if pair.pair_id in chosen],
         rows_of(pair_arguments, family, tokenizer, training_arguments.seed),
         window(model),
+        partial(unknown_token, tokenizer, model),
     )
     base_model = None
     if not pair_arguments.full:
@@ -161,7 +163,7 @@ def train_fold(
         model=model,
         args=training_arguments,
         train_dataset=dataset,
-        data_collator=PairCollator(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0),
+        data_collator=PairCollator(padding_id(tokenizer, model)),
         tokenizer=tokenizer,
         pair_arguments=pair_arguments,
         split=split,
