@@ -18,7 +18,7 @@ from harness.data.families import Family, read_config, require_family
 from harness.data.in_memory import held
 from harness.machine.allocator import keep_freed_memory
 from harness.machine.processes import join_processes, processes_on_cpu
-from harness.models.adapters import attach
+from harness.models.adapters import Attached, attach
 from harness.models.arguments import require_known_arguments
 from harness.models.borrowed import base_parameters, tensors_sha256
 from harness.models.embedded import padding_id, unknown_token
@@ -121,6 +121,7 @@ class TransformersLM(HFLM):
         }
         self.parameters = base_parameters(self._model)
         self.adapter: Path | None = None
+        self._attached: Attached | None = None
         if peft:
             self.use_adapter(peft)
 
@@ -234,16 +235,18 @@ class TransformersLM(HFLM):
         raise NotImplementedError
 
     def use_adapter(self, path: str | Path | None) -> None:
-        """Put another LoRA adapter on the loaded base weights; None takes the adapter off.
+        """Put another LoRA adapter on the loaded base weights; None takes the adapter off, and the base is as loaded.
 
         Raises:
-            ValueError: the adapter was trained on another base model; the model then has no adapter.
+            ValueError: the adapter was trained on another base model, or does not hold all that changed in it; the
+                model then has no adapter.
         """
-        if self.adapter is not None:
-            self._model = self._model.unload()
-            self.adapter = self.peft = None
+        if self._attached is not None:
+            self._model = self._attached.kept.put_back()
+            self.adapter = self.peft = self._attached = None
         if path is not None:
-            self._model = attach(self._model, Path(path), self.pretrained)
+            self._attached = attach(self._model, Path(path), self.pretrained)
+            self._model = self._attached.model
             self.adapter, self.peft = Path(path), str(path)
 
     def _create_model(self, pretrained: str, **kwargs: Any) -> None:
