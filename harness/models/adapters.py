@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ BASE_CHANGED_BY = ("pissa", "olora", "loftq")
 BASE_CHANGED_BY_DATA = ("corda", "lora_ga")
 """The same, computed from texts that an adapter does not hold."""
 
+_WRAPPED = re.compile(r"\.(base_layer|original_module|token_adapter)(?=\.)")
 log = logging.getLogger(__name__)
 
 
@@ -61,10 +63,15 @@ def attach(base: Any, path: Path, pretrained: str) -> Attached:
     config.inference_mode, config.base_model_name_or_path = True, None
     kept = Kept(base)
     try:
-        return Attached(_attached(kept, config, load_file(path / WEIGHTS_FILE), path, (pretrained, named)), kept)
+        return Attached(_attached(kept, config, _read(path / WEIGHTS_FILE), path, (pretrained, named)), kept)
     except BaseException:
         kept.put_back()
         raise
+
+
+def _read(file: Path) -> dict[str, Tensor]:
+    # Of embeddings that were resized and trained, PEFT saves the trained copy twice, once under its inner name.
+    return {name: tensor for name, tensor in load_file(file).items() if ".modules_to_save." not in name}
 
 
 def _attached(kept: Kept, config: Any, weights: dict[str, Tensor], path: Path, names: tuple[str, str | None]) -> Any:
@@ -117,7 +124,7 @@ def _require_same_base(path: Path, named: str | None, pretrained: str) -> None:
 
 def _in_base(name: str) -> str:
     """What a tensor of an adapter's file is called in the base model, if it is one of the base's own."""
-    return name.removeprefix("base_model.model.").replace(".base_layer.", ".")
+    return _WRAPPED.sub("", name.removeprefix("base_model.model."))
 
 
 def _same(saved: Tensor, own: Tensor) -> bool:

@@ -57,7 +57,8 @@ def _name(base: nn.Module, module: nn.Module) -> str:
 
 def _brought(weights: Mapping[str, Tensor], module: str) -> Tensor | None:
     """The whole matrix of a module, as PEFT saves it: trained along, or along with an adapter on it."""
-    names = (f"base_model.model.{module}.{end}" for end in ("weight", "base_layer.weight"))
+    ends = ("weight", "base_layer.weight", "token_adapter.base_layer.weight")
+    names = (f"base_model.model.{module}.{end}" for end in ends)
     return next((weights[name] for name in names if name in weights), None)
 
 

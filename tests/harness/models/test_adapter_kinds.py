@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,11 @@ import pytest
 import tiny_models
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
 from harness.models.any import load_lm
 from harness.models.borrowed import tensors_sha256
-from harness.scoring.evaluation import score
 
 MORE = 3
 LINEAR = {"target_modules": "all-linear"}
@@ -57,6 +57,7 @@ WITH_MORE_TOKENS: Mapping[str, Mapping[str, Any]] = {
     "resized and frozen": LINEAR,
     "both ends saved": {"target_modules": ["q_proj"], "modules_to_save": ["embed_tokens", "lm_head"]},
     "adapters on both ends": {"target_modules": ["q_proj", "embed_tokens", "lm_head"]},
+    "tokens by number": {"target_modules": ["q_proj"], "trainable_token_indices": [5, 259]},
 }
 AUTO = {"causal": AutoModelForCausalLM, "masked": AutoModelForMaskedLM, "seq2seq": AutoModelForSeq2SeqLM}
 IDS = torch.tensor([[9, 40, 41, 17, 30, 22, 12, 40]])
@@ -86,7 +87,7 @@ def trained(base: Path, folder: Path, family: str, settings: Mapping[str, Any], 
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("models")
     made = {"causal": tiny_models.byte_llama(folder / "causal"), "masked": tiny_models.masked(folder / "masked")}
     made["seq2seq"] = tiny_models.t5(folder / "seq2seq")
@@ -95,7 +96,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]
     tied.tie_weights()
     tied.save_pretrained(folder / "tied")
     AutoTokenizer.from_pretrained(made["causal"]).save_pretrained(folder / "tied")
-    yield {**made, "tied": folder / "tied"}
+    return {**made, "tied": folder / "tied"}
 
 
 def require_scored_as_by_peft(base: Path, adapter: Path, family: str, more: int = 0) -> None:
@@ -147,3 +148,55 @@ def test_an_adapter_with_added_tokens_resizes_the_base_and_leaves_no_trace(
     settings = {"task_type": "CAUSAL_LM", **WITH_MORE_TOKENS[kind]}
     adapter = trained(models[base], tmp_path, "causal", settings, MORE)
     require_scored_as_by_peft(models[base], adapter, "causal", MORE)
+
+
+def with_config(adapter: Path, **changed: Any) -> Path:
+    """The adapter with other settings; of its base only the path of a folder that is gone."""
+    file = adapter / "adapter_config.json"
+    told = json.loads(file.read_text(encoding="utf-8")) | {"base_model_name_or_path": "/gone/base"} | changed
+    file.write_text(json.dumps(told), encoding="utf-8")
+    return adapter
+
+
+def require_refused(base: Path, adapter: Path, complaint: str) -> None:
+    lm = load_lm(str(base))
+    digest = tensors_sha256(lm._model)
+    with pytest.raises(ValueError, match=complaint):
+        lm.use_adapter(adapter)
+    assert tensors_sha256(lm._model) == digest
+    assert not hasattr(lm._model, "peft_config")
+
+
+def test_a_layer_saved_along_that_is_not_this_bases_tells_another_base(
+    models: dict[str, Path], tmp_path: Path, other_byte_llama: Path
+) -> None:
+    settings = {"task_type": "CAUSAL_LM", "target_modules": ["q_proj", "lm_head"]}
+    adapter = with_config(trained(models["causal"], tmp_path, "causal", settings))
+    complaint = r"another base model.* the lm_head\.weight that was saved along differs.*names, /gone/base"
+    require_refused(other_byte_llama, adapter, complaint)
+    assert load_lm(str(models["causal"]), peft=str(adapter)).adapter == adapter
+    assert load_lm(str(models["causal"]), peft=str(adapter), dtype="bfloat16").adapter == adapter
+
+
+def test_a_base_that_was_changed_by_data_is_to_be_merged(models: dict[str, Path], tmp_path: Path) -> None:
+    adapter = with_config(trained(models["causal"], tmp_path, "causal", LINEAR), init_lora_weights="lora_ga")
+    require_refused(models["causal"], adapter, "init_lora_weights=lora_ga changed the base .*Merge it")
+
+
+def test_added_tokens_whose_rows_are_not_in_the_file_are_to_be_merged(models: dict[str, Path], tmp_path: Path) -> None:
+    settings = {"target_modules": ["q_proj"], "modules_to_save": ["embed_tokens"]}
+    adapter = trained(models["causal"], tmp_path / "one end", "causal", settings, MORE)
+    without(adapter, "lm_head")
+    complaint = r"made for a vocabulary of 261 tokens, and .* has 258\. Its file lacks lm_head, .*Merge"
+    require_refused(models["causal"], with_config(adapter), complaint)
+    settings = {"target_modules": ["q_proj"], "trainable_token_indices": [5, 259]}
+    adapter = trained(models["causal"], tmp_path / "by number", "causal", settings, MORE)
+    without(adapter, "lm_head", "base_layer", "original_module")
+    complaint = r"made for a vocabulary of 260 tokens, and .* has 258\. Its file lacks model\.embed_tokens, lm_head"
+    require_refused(models["causal"], with_config(adapter), complaint)
+
+
+def without(adapter: Path, *parts: str) -> None:
+    file = adapter / "adapter_model.safetensors"
+    tensors = {name: tensor for name, tensor in load_file(file).items() if not any(part in name for part in parts)}
+    save_file(tensors, file, metadata={"format": "pt"})
