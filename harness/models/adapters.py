@@ -24,6 +24,8 @@ BASE_CHANGED_BY_DATA = ("corda", "lora_ga")
 """The same, computed from texts that an adapter does not hold."""
 
 _WRAPPED = re.compile(r"\.(base_layer|original_module|token_adapter)(?=\.)")
+_AGAIN = re.compile(r"\.(modules_to_save|token_adapter\.trainable_tokens_\w+)(\.|$)")
+"""Of resized embeddings PEFT saves what was trained a second time, under its inner names, and for a tied head too."""
 log = logging.getLogger(__name__)
 
 
@@ -63,25 +65,26 @@ def attach(base: Any, path: Path, pretrained: str) -> Attached:
     config.inference_mode, config.base_model_name_or_path = True, None
     kept = Kept(base)
     try:
-        return Attached(_attached(kept, config, _read(path / WEIGHTS_FILE), path, (pretrained, named)), kept)
+        return Attached(_attached(kept, config, load_file(path / WEIGHTS_FILE), path, (pretrained, named)), kept)
     except BaseException:
         kept.put_back()
         raise
 
 
-def _read(file: Path) -> dict[str, Tensor]:
-    # Of embeddings that were resized and trained, PEFT saves the trained copy twice, once under its inner name.
-    return {name: tensor for name, tensor in load_file(file).items() if ".modules_to_save." not in name}
-
-
 def _attached(kept: Kept, config: Any, weights: dict[str, Tensor], path: Path, names: tuple[str, str | None]) -> Any:
     base, (pretrained, named) = kept.model, names
     is_resized = fit_vocabulary(base, config, weights, path, pretrained)
+    is_changed = str(config.init_lora_weights).lower().startswith(BASE_CHANGED_BY)
+    if is_changed:
+        # OLoRA writes into the base's own memory: it is to write beside it.
+        for weight in base.parameters():
+            weight.data = weight.data.clone()
     try:
         model = get_peft_model(base, config)
     except ValueError as error:
         raise ValueError(f"{path}: does not fit {pretrained}: {error}") from error
     wanted = _shapes(get_peft_model_state_dict(model, save_embedding_layers=False))
+    weights = {name: tensor for name, tensor in weights.items() if name in wanted or not _AGAIN.search(name)}
     # PEFT saves layers of the base along: those that an adapter is on if they are embeddings, all that were resized.
     along = {name: own for name in weights.keys() - wanted.keys() if (own := _in_base(name)) in kept.weights}
     found = _shapes({name: tensor for name, tensor in weights.items() if name not in along})
@@ -92,7 +95,6 @@ def _attached(kept: Kept, config: Any, weights: dict[str, Tensor], path: Path, n
             f"{first}: expected {wanted.get(first, 'none')}, found {found.get(first, 'none')}. Load the base model "
             f"that it names, {named}"
         )
-    is_changed = str(config.init_lora_weights).lower().startswith(BASE_CHANGED_BY)
     for name, own in along.items():
         if not is_changed and not _same(weights[name], kept.weights[own]):
             raise ValueError(
@@ -104,7 +106,7 @@ def _attached(kept: Kept, config: Any, weights: dict[str, Tensor], path: Path, n
             del weights[name]
     for name, weight in model.named_parameters(remove_duplicate=False):
         if name in weights:
-            # Loading writes into the base's own memory, as for biases: it is to write beside it.
+            # The same for biases and whatever else of the base is loaded.
             weight.data = weight.data.clone()
     set_peft_model_state_dict(model, weights)
     return model.eval()
@@ -130,8 +132,11 @@ def _in_base(name: str) -> str:
 def _same(saved: Tensor, own: Tensor) -> bool:
     """Whether two matrices agree in the rows that both have, in the coarser of their precisions."""
     rows = min(len(saved), len(own))
+    saved, own = saved[:rows].to(own.device), own[:rows]
+    if {saved.dtype, own.dtype} == {torch.float16, torch.bfloat16}:
+        return torch.allclose(saved.float(), own.float(), rtol=2**-7)
     dtype = min(saved.dtype, own.dtype, key=lambda one: one.itemsize)
-    return torch.equal(saved[:rows].to(own.device, dtype), own[:rows].to(dtype))
+    return torch.equal(saved.to(dtype), own.to(dtype))
 
 
 def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
