@@ -22,6 +22,7 @@ from harness.terminal.nearest import did_you_mean
 from harness.terminal.options import dashed
 from training.launched import asked_here, under_deepspeed, without_compiling
 from training.options import SettingsParser, settings_parser
+from training.unused import refusals
 
 DECIDES_WEIGHTS = (
     "learning_rate",
@@ -140,7 +141,9 @@ class TrainingArguments(transformers.TrainingArguments):
     learning_rate: float = field(default=5e-4, metadata={"help": "The initial learning rate for AdamW."})
     warmup_steps: float = field(default=0.1, metadata={"help": "Steps of linear warm-up; below 1, a share of all."})
     num_train_epochs: float = field(default=2.0, metadata={"help": "Passes over the pairs of the other folds."})
-    save_strategy: str = field(default="epoch", metadata={"help": "When to write a checkpoint."})
+    save_strategy: str = field(
+        default="epoch", metadata={"help": "When to write a checkpoint beside that of the last step."}
+    )
     save_total_limit: int | None = field(
         default=None,
         metadata={
@@ -157,16 +160,10 @@ class TrainingArguments(transformers.TrainingArguments):
     remove_unused_columns: bool = field(default=False, metadata={"help": "Pairs have no columns that a model takes."})
 
     def __post_init__(self) -> None:
-        for name, unused in (
-            ("label_smoothing_factor", 0.0),
-            ("eval_strategy", "no"),
-            ("train_sampling_strategy", "random"),
-        ):
-            if getattr(self, name) != unused:
-                raise ValueError(
-                    f"{name}={getattr(self, name)} means nothing here: the objectives are training/objectives.py's, "
-                    "batches are grouped by length, and checkpoints are scored by `stereoscope run` or `eval`"
-                )
+        if refused := [problem for _, problem in refusals(vars(self))]:
+            raise ValueError("; ".join(refused))
+        if self.max_steps <= 0 and self.num_train_epochs <= 0:
+            raise ValueError(f"num_train_epochs={self.num_train_epochs} trains nothing; give it, or max_steps, above 0")
         asked = next((name for name in ("fp16", "bf16") if getattr(self, name)), None)
         strategy = asked_here(asked, torch.cuda.is_available() and not self.use_cpu)
         require_able(strategy, visible_gpus())
@@ -219,7 +216,8 @@ def from_settings(settings: Mapping[str, Any]) -> tuple[PairArguments, TrainingA
 
 
 def problems(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Each key of `settings` that is unknown or of the wrong type, and what is wrong with it."""
+    """Each key of `settings` that is unknown, of the wrong type or of no use here, and what is wrong with it."""
+    yield from refusals({key: _as_written(key, value) for key, value in settings.items()})
     actions = {action.dest: action for action in _parser()._actions}
     for key, value in settings.items():
         if key not in actions or key in ("config", "help", "help_all"):
@@ -279,7 +277,12 @@ def _flags_of(parser: SettingsParser, path: Path) -> list[str]:
 
 
 def _flags(key: str, value: Any) -> list[str]:
-    name = dashed(f"--{key}")
+    name, value = dashed(f"--{key}"), _as_written(key, value)
     if isinstance(value, dict):
         return [name, json.dumps(value)]
     return [name, *(str(item) for item in (value if isinstance(value, list) else [value]))]
+
+
+def _as_written(key: str, value: Any) -> Any:
+    """YAML reads `save_strategy: no` as false."""
+    return "no" if value is False and key.endswith("_strategy") else value

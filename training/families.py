@@ -101,18 +101,6 @@ def with_adapter(model: PreTrainedModel, arguments: PairArguments, family: Famil
     )
 
 
-def require_one_vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Raises:
-    ValueError: the tokenizer has more tokens than the model has embeddings (fewer are fine: padded matrices).
-    """
-    embeddings = model.get_input_embeddings().num_embeddings
-    if len(tokenizer) > embeddings:
-        raise ValueError(
-            f"{tokenizer.name_or_path}: the tokenizer has {len(tokenizer)} tokens and the model embeddings of "
-            f"{embeddings}: they do not belong together; put the model's own tokenizer beside its weights"
-        )
-
-
 def require_fitting(arguments: PairArguments, training_arguments: TrainingArguments, family: Family) -> None:
     """Refuse settings that the family cannot be trained with, before anything is written.
 

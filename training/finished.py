@@ -20,6 +20,12 @@ class Finished(NamedTuple):
     split: Split
 
 
+def is_finished(fold: Path) -> bool:
+    """Whether a fold's folder has a finished training in it: one that left something to score."""
+    file = fold / TRAINED_FILE
+    return file.is_file() and bool(json.loads(file.read_text(encoding="utf-8"))["checkpoints"])
+
+
 def finished_checkpoints(output_dir: Path) -> list[Finished]:
     """The checkpoints of every finished fold under `output_dir`, in order of folds and of steps."""
     found = []

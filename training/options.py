@@ -20,7 +20,7 @@ OFTEN_SET = {
     "max_steps": "steps a fold, in place of passes",
     "warmup_steps": "steps of linear warm-up; below 1, a share of all steps",
     "lr_scheduler_type": "how the learning rate falls: linear, cosine, constant, ...",
-    "save_strategy": "when to write a checkpoint: epoch, steps or no",
+    "save_strategy": "when to write a checkpoint: epoch, steps, or no for the last step's alone",
     "save_steps": "steps between checkpoints, with --save-strategy steps",
     "save_total_limit": "newest checkpoints that keep what resuming needs; the weights of all stay, to be scored. 2 "
     "survives a damaged one (default: all)",

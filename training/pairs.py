@@ -46,11 +46,20 @@ class PairInEpoch(NamedTuple):
 class PairDataset(Dataset[PairRows]):
     """Pairs as rows; `lengths` holds the tokens of each one's longest text.
 
+    Args:
+        unknown: what to say of the first of these ids that the model cannot look up; None if it can look up all.
+
     Raises:
-        ValueError: a text is longer than `window` tokens; names the row.
+        ValueError: a text is longer than `window` tokens, or has one that the model cannot look up; names the row.
     """
 
-    def __init__(self, pairs: Sequence[Pair], rows_of: RowsOf, window: int) -> None:
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        rows_of: RowsOf,
+        window: int,
+        unknown: Callable[..., str | None] = lambda *_: None,
+    ) -> None:
         self.pairs, self.rows_of = pairs, rows_of
         self.lengths: list[int] = []
         for pair in pairs:
@@ -60,6 +69,11 @@ class PairDataset(Dataset[PairRows]):
                 raise ValueError(
                     f"CrowS-Pairs row {pair.row}: {length} tokens with special tokens, and the model takes {window}. "
                     "Nothing is ever cut: take a model with a longer window, or leave the row out"
+                )
+            if told := unknown(*(ids for row in rows.more + rows.less for ids in (*row.inputs.values(), row.targets))):
+                raise ValueError(
+                    f"CrowS-Pairs row {pair.row}: its text has {told}. Leave the row out, or put the model's own "
+                    "tokenizer beside its weights"
                 )
             self.lengths.append(length)
 

@@ -8,6 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from accelerate.state import AcceleratorState
@@ -23,6 +24,7 @@ from harness.data.tokens import load_tokenizer
 from harness.machine.allocator import hand_freed_memory_back
 from harness.machine.orphans import exit_with_run, stop_with_launcher
 from harness.machine.watch import Watch
+from harness.models.embedded import padding_id, unknown_token
 from harness.models.positions import window
 from harness.storage.files import atomic_write
 from harness.terminal.libraries import take_over_libraries
@@ -31,8 +33,8 @@ from training.as_asked import require_processes
 from training.checkpoints import complete_checkpoints, scheduled_checkpoints
 from training.config import PairArguments, TrainingArguments, fingerprint, parse
 from training.disk import full_disk_explained, require_writable
-from training.families import load_model, require_fitting, require_one_vocabulary, rows_of, with_adapter
-from training.finished import TRAINED_FILE
+from training.families import load_model, require_fitting, rows_of, with_adapter
+from training.finished import TRAINED_FILE, is_finished
 from training.folds import grouped_folds
 from training.pairs import PairCollator, PairDataset
 from training.progress import Progress
@@ -40,7 +42,7 @@ from training.resume import newest, ready
 from training.shared_folder import require_shared
 from training.shown import Shown
 from training.stopping import NOT_FINISHED, Stopping
-from training.trainer import SAVING, PairTrainer
+from training.trainer import SAVING, LastStepSaved, PairTrainer
 
 RUN_FILE = "run.json"
 DESTRUCTIVE_LEARNING_RATE = 1e-2
@@ -133,7 +135,7 @@ def train_fold(
     """
     folder = Path(training_arguments.output_dir)
     claim(folder, split, fingerprint(pair_arguments, training_arguments), training_arguments.process_index == 0)
-    if (folder / TRAINED_FILE).is_file():
+    if is_finished(folder):
         log.info("fold %d: finished earlier, skipped", split.fold)
         return True
     if training_arguments.process_index == 0:
@@ -141,12 +143,12 @@ def train_fold(
     set_seed(training_arguments.seed)
     model = load_model(pair_arguments, family)
     tokenizer = load_tokenizer({"pretrained": pair_arguments.model_name_or_path})
-    require_one_vocabulary(model, tokenizer)
     chosen = set(split.train)
     dataset = PairDataset(
         [pair for pair in pairs if pair.pair_id in chosen],
         rows_of(pair_arguments, family, tokenizer, training_arguments.seed),
         window(model),
+        partial(unknown_token, tokenizer, model),
     )
     base_model = None
     if not pair_arguments.full:
@@ -161,12 +163,12 @@ def train_fold(
         model=model,
         args=training_arguments,
         train_dataset=dataset,
-        data_collator=PairCollator(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0),
-        processing_class=tokenizer,
+        data_collator=PairCollator(padding_id(tokenizer, model)),
+        tokenizer=tokenizer,
         pair_arguments=pair_arguments,
         split=split,
         base_model=base_model,
-        callbacks=[*callbacks, shown := Shown()],
+        callbacks=[LastStepSaved(), *callbacks, shown := Shown()],
     )
     for stock in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(stock)

@@ -12,6 +12,7 @@ What differs from the stock Trainer, and why:
   pairs, with the digests of its weights and of the base model's;
 - `save_total_limit` takes from older checkpoints what resuming needs, never the weights, which are still to be scored;
 - after the first step each process checks that it holds its share of what ZeRO splits, and no more;
+- configs are saved as they were loaded;
 - a loss that is not finite stops the run.
 """
 
@@ -26,8 +27,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Sampler
-from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+)
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, SaveStrategy
 
 from harness.data.split import Split, bind
 from harness.models.head import logits_at
@@ -51,11 +59,15 @@ class PairTrainer(Trainer):
         *args: Any,
         pair_arguments: PairArguments,
         split: Split,
+        tokenizer: PreTrainedTokenizerBase | None = None,
         base_model: PreTrainedModel | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.pair_arguments, self.split = pair_arguments, split
+        # Not as `processing_class`: the stock Trainer would write its special tokens into both configs, so a checkpoint
+        # would end its texts elsewhere than its base, and a published generation config could not be saved any more.
+        self.tokenizer = tokenizer
         self.base_model = None if base_model is None else frozen_copy(base_model, self.accelerator)
         self.sharding = ShardingCheck(self.accelerator, self.base_model)
         self.add_callback(self.sharding)
@@ -207,6 +219,8 @@ class PairTrainer(Trainer):
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
         super()._save(output_dir, state_dict)
+        if self.tokenizer is not None and self.args.should_save:
+            self.tokenizer.save_pretrained(output_dir or self.args.output_dir)
         # The stock Trainer pickles its arguments beside the weights; the run's config file says the same in the open.
         (Path(output_dir or self.args.output_dir) / "training_args.bin").unlink(missing_ok=True)
 
@@ -244,6 +258,15 @@ class GroupedBySentenceLength(Sampler[PairInEpoch]):
             batches += [part[at : at + self.per_step] for at in range(0, len(part), self.per_step)]
         for batch in torch.randperm(len(batches), generator=generator).tolist():
             yield from (PairInEpoch(index, self.epoch) for index in batches[batch])
+
+
+class LastStepSaved(TrainerCallback):
+    """Writes a checkpoint of the last step whatever `save_strategy` says: a training that leaves nothing is none."""
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Under `epoch` the end of the epoch writes it."""
+        if state.global_step >= state.max_steps and args.save_strategy != SaveStrategy.EPOCH:
+            control.should_save = True
 
 
 class EpochOfSampler(TrainerCallback):

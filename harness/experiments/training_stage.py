@@ -13,7 +13,7 @@ from harness.experiments.stage import Stage, launcher, needs
 from harness.machine.run_module import program
 from harness.planning.planned_model import PlannedModel
 from harness.storage.files import atomic_write
-from training.finished import TRAINED_FILE, Finished, finished_checkpoints
+from training.finished import TRAINED_FILE, Finished, finished_checkpoints, is_finished
 
 
 class Training(NamedTuple):
@@ -47,7 +47,7 @@ def is_trained(model: PlannedModel, training: Training) -> bool:
     """Whether every fold that was asked for is finished."""
     from training.config import folds_of
 
-    return all((training.folder / f"fold-{fold}" / TRAINED_FILE).is_file() for fold in folds_of(model.training))
+    return all(is_finished(training.folder / f"fold-{fold}") for fold in folds_of(model.training))
 
 
 def training_stage(experiment: Experiment, model: PlannedModel, training: Training, gpus: int) -> Stage:

@@ -1,28 +1,51 @@
-"""LoRA adapters on a loaded base model, and the checks that an adapter belongs to it."""
+"""LoRA adapters on a loaded base model, the checks that an adapter belongs to it, and the base without it again."""
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import torch
 from peft import PeftConfig, PeftType, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import load_file
+from torch import Tensor
 
+from harness.models.added_tokens import fit_vocabulary
+from harness.models.kept import Kept
 from harness.storage.weights import weights_sha256
 
 WEIGHTS_FILE = "adapter_model.safetensors"
+BASE_CHANGED_BY = ("pissa", "olora", "loftq")
+"""Ways to begin an adapter that take its first values off the base's weights, as its setup does here again."""
+BASE_CHANGED_BY_DATA = ("corda", "lora_ga")
+"""The same, computed from texts that an adapter does not hold."""
+
+_WRAPPED = re.compile(r"\.(base_layer|original_module|token_adapter)(?=\.)")
+_AGAIN = re.compile(r"\.(modules_to_save|token_adapter\.trainable_tokens_\w+)(\.|$)")
+"""Of resized embeddings PEFT saves what was trained a second time, under its inner names, and for a tied head too."""
+log = logging.getLogger(__name__)
 
 
-def attach(base: Any, path: Path, pretrained: str) -> Any:
-    """`base` with the adapter of folder `path` on it; `base` itself is unchanged once the result is unloaded.
+class Attached(NamedTuple):
+    """A base model with an adapter on it, and what the base was."""
+
+    model: Any
+    kept: Kept
+
+
+def attach(base: Any, path: Path, pretrained: str) -> Attached:
+    """`base` with the adapter of folder `path` on it; `kept.put_back()` takes it off, to the bit.
 
     Args:
         base: a transformers model without an adapter.
         pretrained: the folder or hub id that it was loaded from.
 
     Raises:
-        ValueError: no LoRA adapter in safetensors there, or one that was trained on another base model.
+        ValueError: no LoRA adapter in safetensors there, one that was trained on another base model, or one that has to
+            be merged with its base before it can be scored; `base` is then as it was.
     """
     if not (path / "adapter_config.json").is_file() or not (path / WEIGHTS_FILE).is_file():
         raise ValueError(f"{path}: no adapter here (expected adapter_config.json and {WEIGHTS_FILE})")
@@ -31,22 +54,60 @@ def attach(base: Any, path: Path, pretrained: str) -> Any:
         raise ValueError(f"{path}: a {config.peft_type} adapter; only LoRA can be taken off the base model again")
     named = config.base_model_name_or_path
     _require_same_base(path, named, pretrained)
-    weights = load_file(path / WEIGHTS_FILE)
+    begun_by = str(config.init_lora_weights).lower()
+    if begun_by.startswith(BASE_CHANGED_BY_DATA):
+        raise ValueError(
+            f"{path}: init_lora_weights={begun_by} changed the base model by numbers that the adapter does not hold. "
+            "Merge it where it was trained (merge_and_unload), and score the merged model"
+        )
+    if "_niter_" in begun_by:
+        log.warning("%s: %s changed the base model by a random approximation, which is drawn anew", path, begun_by)
     config.inference_mode, config.base_model_name_or_path = True, None
+    kept = Kept(base)
+    try:
+        return Attached(_attached(kept, config, load_file(path / WEIGHTS_FILE), path, (pretrained, named)), kept)
+    except BaseException:
+        kept.put_back()
+        raise
+
+
+def _attached(kept: Kept, config: Any, weights: dict[str, Tensor], path: Path, names: tuple[str, str | None]) -> Any:
+    base, (pretrained, named) = kept.model, names
+    is_resized = fit_vocabulary(base, config, weights, path, pretrained)
+    is_changed = str(config.init_lora_weights).lower().startswith(BASE_CHANGED_BY)
+    if is_changed:
+        # OLoRA writes into the base's own memory: it is to write beside it.
+        for weight in base.parameters():
+            weight.data = weight.data.clone()
     try:
         model = get_peft_model(base, config)
     except ValueError as error:
         raise ValueError(f"{path}: does not fit {pretrained}: {error}") from error
     wanted = _shapes(get_peft_model_state_dict(model, save_embedding_layers=False))
-    found = _shapes(weights)
+    weights = {name: tensor for name, tensor in weights.items() if name in wanted or not _AGAIN.search(name)}
+    # PEFT saves layers of the base along: those that an adapter is on if they are embeddings, all that were resized.
+    along = {name: own for name in weights.keys() - wanted.keys() if (own := _in_base(name)) in kept.weights}
+    found = _shapes({name: tensor for name, tensor in weights.items() if name not in along})
     if differing := sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)):
-        model.unload()
         first = differing[0]
         raise ValueError(
             f"{path}: trained on another base model than {pretrained}: {len(differing)} tensors do not fit, first "
             f"{first}: expected {wanted.get(first, 'none')}, found {found.get(first, 'none')}. Load the base model "
             f"that it names, {named}"
         )
+    for name, own in along.items():
+        if not is_changed and not _same(weights[name], kept.weights[own]):
+            raise ValueError(
+                f"{path}: trained on another base model than {pretrained}: the {own} that was saved along differs from "
+                f"this one's. Load the base model that it names, {named}; if it was trained with the adapter, "
+                "merge the two (merge_and_unload), and score the merged model"
+            )
+        if not is_changed and not is_resized:
+            del weights[name]
+    for name, weight in model.named_parameters(remove_duplicate=False):
+        if name in weights:
+            # The same for biases and whatever else of the base is loaded.
+            weight.data = weight.data.clone()
     set_peft_model_state_dict(model, weights)
     return model.eval()
 
@@ -63,5 +124,20 @@ def _require_same_base(path: Path, named: str | None, pretrained: str) -> None:
         raise ValueError(f"{path}: trained on the base model {named}, whose weights are not those of {pretrained}")
 
 
-def _shapes(tensors: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+def _in_base(name: str) -> str:
+    """What a tensor of an adapter's file is called in the base model, if it is one of the base's own."""
+    return _WRAPPED.sub("", name.removeprefix("base_model.model."))
+
+
+def _same(saved: Tensor, own: Tensor) -> bool:
+    """Whether two matrices agree in the rows that both have, in the coarser of their precisions."""
+    rows = min(len(saved), len(own))
+    saved, own = saved[:rows].to(own.device), own[:rows]
+    if {saved.dtype, own.dtype} == {torch.float16, torch.bfloat16}:
+        return torch.allclose(saved.float(), own.float(), rtol=2**-7)
+    dtype = min(saved.dtype, own.dtype, key=lambda one: one.itemsize)
+    return torch.equal(saved.to(dtype), own.to(dtype))
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in tensors.items()}

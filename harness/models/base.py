@@ -18,9 +18,10 @@ from harness.data.families import Family, read_config, require_family
 from harness.data.in_memory import held
 from harness.machine.allocator import keep_freed_memory
 from harness.machine.processes import join_processes, processes_on_cpu
-from harness.models.adapters import attach
+from harness.models.adapters import Attached, attach
 from harness.models.arguments import require_known_arguments
 from harness.models.borrowed import base_parameters, tensors_sha256
+from harness.models.embedded import padding_id, unknown_token
 from harness.models.requests import request_name
 from harness.models.sampling import Asked, continuations, numbered, sampling_of
 from harness.storage.weights import files_sha256, require_safe_weights
@@ -79,8 +80,7 @@ class TransformersLM(HFLM):
 
         Raises:
             ValueError: a model of another family, a folder without weights or with pickled ones only, a checkpoint
-                that lacks weights of the model, a tokenizer with more tokens than the model has embeddings, or too few
-                processes.
+                that lacks weights of the model, or too few processes.
         """
         source = {"revision": revision, "subfolder": subfolder, "gguf_file": gguf_file}
         self._held = held(pretrained)
@@ -106,7 +106,8 @@ class TransformersLM(HFLM):
             )
         self.pretrained = pretrained
         self._rank, self._world_size = state.process_index, state.num_processes
-        self._require_one_vocabulary()
+        if self.tokenizer.pad_token_id not in (None, known := padding_id(self.tokenizer, self._model)):
+            self.tokenizer.pad_token = self.tokenizer.convert_ids_to_tokens(known)
         if self.device.type == "cpu":
             keep_freed_memory()
         self.metadata: dict[str, Any] = {
@@ -120,6 +121,7 @@ class TransformersLM(HFLM):
         }
         self.parameters = base_parameters(self._model)
         self.adapter: Path | None = None
+        self._attached: Attached | None = None
         if peft:
             self.use_adapter(peft)
 
@@ -192,6 +194,7 @@ class TransformersLM(HFLM):
         for place, request in enumerate(requests):
             prompt, arguments = request.args
             ids = self._prompt_ids(prompt)
+            self.require_embedded(request, ids)
             room = int(normalize_gen_kwargs(dict(arguments), self.max_gen_toks)["max_gen_toks"])
             if (needed := self._positions_needed(len(ids), room)) > self.max_length:
                 raise ValueError(self.too_long(request, needed))
@@ -232,16 +235,18 @@ class TransformersLM(HFLM):
         raise NotImplementedError
 
     def use_adapter(self, path: str | Path | None) -> None:
-        """Put another LoRA adapter on the loaded base weights; None takes the adapter off.
+        """Put another LoRA adapter on the loaded base weights; None takes the adapter off, and the base is as loaded.
 
         Raises:
-            ValueError: the adapter was trained on another base model; the model then has no adapter.
+            ValueError: the adapter was trained on another base model, or does not hold all that changed in it; the
+                model then has no adapter.
         """
-        if self.adapter is not None:
-            self._model = self._model.unload()
-            self.adapter = self.peft = None
+        if self._attached is not None:
+            self._model = self._attached.kept.put_back()
+            self.adapter = self.peft = self._attached = None
         if path is not None:
-            self._model = attach(self._model, Path(path), self.pretrained)
+            self._attached = attach(self._model, Path(path), self.pretrained)
+            self._model = self._attached.model
             self.adapter, self.peft = Path(path), str(path)
 
     def _create_model(self, pretrained: str, **kwargs: Any) -> None:
@@ -273,13 +278,21 @@ class TransformersLM(HFLM):
         finally:
             self.batch_size_per_gpu = asked
 
-    def _require_one_vocabulary(self) -> None:
-        """A tokenizer may have fewer tokens than the model has embeddings (padded matrices), never more."""
-        embeddings = self._model.get_input_embeddings().num_embeddings
-        if len(self.tokenizer) > embeddings:
+    def require_embedded(self, request: Any, *ids: Sequence[int]) -> None:
+        """Refuse a request whose text has tokens that the model has no embedding for.
+
+        Published tokenizers often have some (`<pad>` of Llama 2), which no text needs.
+
+        Args:
+            ids: what the model is to read and to predict.
+
+        Raises:
+            ValueError: names the document, the token and the model.
+        """
+        if told := unknown_token(self.tokenizer, self._model, *ids):
             raise ValueError(
-                f"{self.pretrained}: the tokenizer has {len(self.tokenizer)} tokens and the model embeddings of "
-                f"{embeddings}: they do not belong together. Name the model's own with tokenizer=..."
+                f"{request_name(request)}: its text has {told}. Leave the document out, or, if {self.pretrained} was "
+                "made with another tokenizer, name that one with tokenizer=..."
             )
 
     def batches(self, rows: Sequence[Row], length: Callable[[Row], int]) -> Iterator[Sequence[Row]]:

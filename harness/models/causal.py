@@ -13,6 +13,7 @@ from torch import Tensor
 
 from harness.data.families import Family
 from harness.models.base import TransformersLM
+from harness.models.embedded import unknown_token
 from harness.models.requests import require_finite
 from harness.terminal.bars import progress
 
@@ -41,9 +42,10 @@ class CausalLM(TransformersLM):
         """lm-eval's answers: (log-probability of the continuation in nats, whether greedy decoding would give it).
 
         Raises:
-            ValueError: a request exceeds the context window.
+            ValueError: a request exceeds the context window, or has a token that the model has no embedding for.
             FloatingPointError: a log-probability is not finite.
         """
+        self._require_known_texts(requests)
         try:
             answers: list[tuple[float, bool]] = super().loglikelihood(requests, disable_tqdm=disable_tqdm)
         except ContextOverflowError as error:
@@ -55,8 +57,10 @@ class CausalLM(TransformersLM):
         """Log-probability of whole documents in nats, windows as lm-eval cuts them.
 
         Raises:
+            ValueError: a document has a token that the model has no embedding for.
             FloatingPointError: a log-probability is not finite.
         """
+        self._require_known_texts(requests)
         with self.batch_size_known():
             answers: list[float] = super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)
         require_finite(requests, answers)
@@ -88,6 +92,13 @@ class CausalLM(TransformersLM):
             return last
 
         return logits_after
+
+    def _require_known_texts(self, requests: Sequence[Any]) -> None:
+        # lm-eval cuts texts into tokens where their documents are no longer known. Ids may have gaps.
+        last = max(self.tokenizer.get_vocab().values())
+        if unknown_token(self.tokenizer, self._model, [last, self.prefix_token_id]):
+            for request in requests:
+                self.require_embedded(request, [self.prefix_token_id], self._prompt_ids("".join(request.args[:2])))
 
     def _prompt_ids(self, prompt: str) -> list[int]:
         ids: list[int] = self.tok_encode(prompt)

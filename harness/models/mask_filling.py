@@ -143,6 +143,6 @@ def _text(lm: FillsMasks, ids: Sequence[int]) -> str:
 def _words_only(lm: FillsMasks, log_p: Tensor) -> Tensor:
     """[N, V] without the special tokens and whatever lies beyond the tokenizer's vocabulary: neither is text."""
     allowed = log_p.clone()
-    allowed[:, lm.tokenizer.all_special_ids] = -torch.inf
+    allowed[:, [token for token in lm.tokenizer.all_special_ids if token < log_p.shape[1]]] = -torch.inf
     allowed[:, len(lm.tokenizer) :] = -torch.inf
     return allowed

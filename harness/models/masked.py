@@ -86,7 +86,7 @@ class MaskedLM(TransformersLM):
         the later ones absent (StereoSet's published score). The flag: whether every token was the likeliest one.
 
         Raises:
-            ValueError: a text is longer than the model's positions.
+            ValueError: a text is longer than the model's positions, or has a token that it has no embedding for.
             FloatingPointError: a score is not finite.
         """
         rows: list[MaskedRow] = []
@@ -101,6 +101,7 @@ class MaskedLM(TransformersLM):
             else:
                 text = scored_text(self.tokenizer, context, continuation, *given)
                 found = list(self._one_mask_each(text.input_ids, text.places))
+            self.require_embedded(request, *(ids for row in found for ids in (row.input_ids, row.targets)))
             if (longest := max((len(row.input_ids) for row in found), default=0)) > positions:
                 raise ValueError(self.too_long(request, longest))
             rows += found
@@ -130,6 +131,7 @@ class MaskedLM(TransformersLM):
                 text, *sample = request.args
                 scored, window = (set(sample[0]), sample[1]) if sample else (None, self.max_length)
                 texts = windows(self.tokenizer, text, min(window, self.max_length), scored)
+                self.require_embedded(request, [self.tokenizer.mask_token_id], *(one.input_ids for one in texts))
                 rows = [row for one in texts for row in self._one_mask_each(one.input_ids, one.places)]
                 totals.append(_sum([one for _, found in self._predict(rows, disable_tqdm=True) for one in found]))
                 bar.update()
@@ -149,7 +151,9 @@ class MaskedLM(TransformersLM):
         templates: list[tuple[int, Any, int]] = []
         texts: list[tuple[int, Any, int]] = []
         for number, (request, repeat) in enumerate(zip(requests, numbered(requests), strict=True)):
-            fills_a_gap = self.tokenizer.mask_token in request.args[0]
+            mask = self.tokenizer.mask_token
+            self.require_embedded(request, self.tokenizer(request.args[0] + mask, verbose=False)["input_ids"])
+            fills_a_gap = mask in request.args[0]
             (templates if fills_a_gap else texts).append((number, request, repeat))
         answers = [""] * len(requests)
         for number, answer in fill_templates(self, templates):

@@ -158,6 +158,7 @@ class Seq2SeqLM(TransformersLM):
     ) -> list[tuple[float, bool]]:
         """`loglikelihood` of rows, each of which belongs to a request."""
         for row, request in zip(rows, requests, strict=True):
+            self.require_embedded(request, row.source, row.target)
             if (longest := max(map(len, row))) > self.max_length:
                 raise ValueError(self.too_long(request, longest))
         sizes = _sizes(rows)

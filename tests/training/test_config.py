@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from training.config import PairArguments, parse
+from training.config import PairArguments, TrainingArguments, from_settings, parse
 from training.trainer import GroupedBySentenceLength
+from training.unused import REASONS
 
 
 @pytest.mark.parametrize(
@@ -36,10 +37,53 @@ def test_a_flag_wins_over_the_config_file(tmp_path: Path) -> None:
     assert (ours.num_folds, theirs.learning_rate) == (7, 1e-3)
 
 
-@pytest.mark.parametrize("flags", [["--eval_strategy", "epoch"], ["--label_smoothing_factor", "0.1"]])
-def test_a_setting_that_would_do_nothing_is_refused(tmp_path: Path, flags: list[str]) -> None:
-    with pytest.raises(ValueError, match=f"{flags[0][2:]}=.* means nothing here"):
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [
+        (["--eval_strategy", "epoch"], "checkpoints are scored by `stereoscope run`"),
+        (["--load_best_model_at_end", "true"], "checkpoints are scored by `stereoscope run`"),
+        (["--save_strategy", "best"], "take `epoch` or `steps`"),
+        (["--resume_from_checkpoint", "runs/fold-0/checkpoint-5"], "goes on from the newest complete checkpoint"),
+        (["--enable_jit_checkpoint", "true"], "goes on from the newest complete checkpoint"),
+        (["--label_smoothing_factor", "0.1"], "the objectives are training/objectives.py's"),
+        (["--auto_find_batch_size", "true"], "the objectives are training/objectives.py's"),
+        (["--push_to_hub", "true"], "nothing is uploaded"),
+        (["--save_on_each_node", "true"], "rank 0 writes there"),
+    ],
+)
+def test_a_setting_that_would_do_nothing_is_refused_with_the_reason(
+    tmp_path: Path, flags: list[str], reason: str
+) -> None:
+    with pytest.raises(ValueError, match=f"{flags[0][2:]}=.* means nothing here.*{reason}"):
         parse(["--model_name_or_path", "gpt2", "--output_dir", str(tmp_path), *flags])
+
+
+def test_a_setting_that_would_do_nothing_is_refused_with_its_line_of_the_config(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("num_folds: 2\nsave_strategy: no\neval_strategy: no\nload_best_model_at_end: true\n")
+    with pytest.raises(SystemExit):
+        parse(["--config", str(config)])
+    assert "line 4: load_best_model_at_end=True means nothing here (it is False)" in capsys.readouterr().err
+
+
+def test_yaml_reads_no_as_false_and_the_strategy_is_no_all_the_same(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(f"model_name_or_path: gpt2\noutput_dir: {tmp_path}\nsave_strategy: no\n")
+    assert parse(["--config", str(config)])[1].save_strategy == "no"
+    settings = {"model_name_or_path": "gpt2", "output_dir": str(tmp_path), "save_strategy": False}
+    assert from_settings(settings)[1].save_strategy == "no"
+
+
+def test_no_passes_at_all_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"num_train_epochs=0\.0 trains nothing"):
+        parse(["--model_name_or_path", "gpt2", "--output_dir", str(tmp_path), "--num_train_epochs", "0"])
+
+
+def test_every_setting_that_is_refused_is_one_of_the_stock_trainers(tmp_path: Path) -> None:
+    stock = TrainingArguments(output_dir=str(tmp_path))
+    assert [name for names in REASONS.values() for name in names if not hasattr(stock, name)] == []
 
 
 def test_folds_are_all_or_numbers_below_their_count() -> None:

@@ -18,7 +18,7 @@ from harness.data.tokens import load_tokenizer
 from harness.models.positions import window
 from training import config, families
 from training.config import PairArguments, TrainingArguments
-from training.families import load_model, require_fitting, require_one_vocabulary, rows_of, with_adapter
+from training.families import load_model, require_fitting, rows_of, with_adapter
 
 Tiny = Callable[..., Path]
 
@@ -103,15 +103,6 @@ def test_infill_without_sentinels_is_refused_and_rewrite_is_not(tiny: Tiny) -> N
         rows_of(arguments, "seq2seq", tokenizer, seed=0)
     arguments.seq2seq_form = "rewrite"
     rows_of(arguments, "seq2seq", tokenizer, seed=0)
-
-
-def test_a_tokenizer_of_another_model_is_refused(tiny: Tiny) -> None:
-    tokenizer = load_tokenizer({"pretrained": str(tiny("bert"))})
-    model = load_model(PairArguments(str(tiny("bert"))), "masked")
-    require_one_vocabulary(model, tokenizer)
-    tokenizer.add_tokens(["<one more>"])
-    with pytest.raises(ValueError, match="501 tokens and the model embeddings of 500"):
-        require_one_vocabulary(model, tokenizer)
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2", "bert", "roberta", "t5"])
