@@ -105,8 +105,9 @@ class PairArguments:
     hang_seconds: float = field(
         default=45.0,
         metadata={
-            "help": "end the run, and name the process that hangs, when all processes have done nothing for so many "
-            "seconds, or a step takes so many more than three times the longest so far"
+            "help": "of several processes: end the run, and name the one that hangs, when others have waited so many "
+            "seconds for it and it did nothing; a step that computes gets ten times as many on top of three times the "
+            "longest so far"
         },
     )
     allow_pickle: bool = field(

@@ -62,6 +62,8 @@ def main(argv: Sequence[str]) -> None:
         training_arguments.world_size,
         patience=pair_arguments.hang_seconds,
         slow=training_arguments.ddp_timeout,
+        settings=f"--hang-seconds (now {pair_arguments.hang_seconds:g}) or, for a first step or a checkpoint that "
+        f"computes, --ddp-timeout (now {training_arguments.ddp_timeout:g})",
     ) as watch:
         train(pair_arguments, training_arguments, stopping, Progress(watch))
 
