@@ -17,6 +17,7 @@ import torch
 import transformers
 
 from harness.machine.devices import require_able, visible_gpus
+from harness.machine.peers import HANG_SECONDS, await_peers
 from harness.storage.files import read_yaml
 from harness.terminal.nearest import did_you_mean
 from harness.terminal.options import dashed
@@ -103,7 +104,7 @@ class PairArguments:
         default=None, metadata={"help": "folder that holds crows_pairs/ (default: as `stereoscope data list` says)"}
     )
     hang_seconds: float = field(
-        default=45.0,
+        default=HANG_SECONDS,
         metadata={
             "help": "of several processes: end the run, and name the one that hangs, when others have waited so many "
             "seconds for it and it did nothing; a step that computes gets ten times as many on top of three times the "
@@ -180,6 +181,8 @@ class TrainingArguments(transformers.TrainingArguments):
                 self.ddp_backend: str | None = self.ddp_backend or "gloo"
             if under_deepspeed():
                 without_compiling()
+        # The stock class forms the process group.
+        await_peers(self.ddp_timeout, "--ddp-timeout")
         super().__post_init__()
 
     @property

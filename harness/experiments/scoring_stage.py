@@ -169,6 +169,8 @@ def scoring_stage(
             limits=experiment.scoring.limits,
             metadata=experiment.scoring.metadata,
             gen_kwargs=experiment.scoring.gen_kwargs,
+            hang_seconds=experiment.scoring.hang_seconds,
+            ddp_timeout=experiment.scoring.ddp_timeout,
             command=command,
             targets=tuple(pending()),
         )

@@ -21,14 +21,13 @@ from types import TracebackType
 from typing import Literal, NamedTuple
 
 from harness.machine.activity import Activity
+from harness.machine.peers import HANG_SECONDS, PEER_SECONDS
 from harness.machine.processes import join_processes
 from harness.machine.ranks import AMPLE, DONE, Peers, Seen, is_gone, judge, own_record
 
 TICK = 1.0
 LONGEST_TICK = 15.0
 """A longer pause was this machine's (a suspended laptop), and says nothing about the others."""
-PATIENCE = 45.0
-"""Seconds that all ranks together may do nothing while they score."""
 log = logging.getLogger(__name__)
 
 
@@ -141,13 +140,22 @@ class Watch:
 
 
 @contextmanager
-def watched_scoring() -> Iterator[None]:
-    """Joins the processes that `accelerate launch` started for scoring, and watches them if they are several."""
-    state = join_processes()
+def watched_scoring(hang_seconds: float = HANG_SECONDS, ddp_timeout: float = PEER_SECONDS) -> Iterator[None]:
+    """Joins the processes that `accelerate launch` started for scoring, and watches them if they are several.
+
+    Args:
+        hang_seconds: after which one that does nothing hangs, if others wait for it.
+        ddp_timeout: seconds to wait for all of them to come.
+
+    Raises:
+        TimeoutError: not all came.
+    """
+    state = join_processes(ddp_timeout)
     if state.num_processes == 1:
         yield
         return
-    with Watch(state.process_index, state.num_processes, patience=PATIENCE) as watch:
+    settings = f"hang_seconds (now {hang_seconds:g})"
+    with Watch(state.process_index, state.num_processes, patience=hang_seconds, settings=settings) as watch:
         watch.mark("scoring", "any")
         yield
 

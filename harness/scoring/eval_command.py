@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.judging.saved_texts import judge_saved
+from harness.machine.endings import says_what_is_kept
+from harness.machine.peers import await_peers
 from harness.machine.startup import imports_uncollected
 from harness.models.arguments import require_known_arguments
 from harness.scoring.conditions import eval_provenance, model_weights_sha256
@@ -69,18 +71,29 @@ def run(argv: Sequence[str]) -> None:
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     args = eval_parser().parse_args(argv)
+    hang_seconds, ddp_timeout = (vars(args).pop(name) for name in ("hang_seconds", "ddp_timeout"))
     also = _Also(*(vars(args).pop(name) for name in ("compare_start_token", "check_sensitivity", "verbose")))
     config = _config(args)
     if config.verbosity:
         logging.getLogger("lm_eval").setLevel(config.verbosity)
     command = "stereoscope eval " + _without_secrets(shlex.join(argv))
-    if config.model not in OUR_MODELS:  # others form their process group themselves, if they know any
-        _score_and_print(config, command, also)
-        return
-    from harness.machine.watch import watched_scoring
+    with says_what_is_kept(_kept(config)):
+        if config.model not in OUR_MODELS:  # others form their process group themselves, if they know any
+            if config.model in HF_MODELS:
+                await_peers(ddp_timeout, "ddp_timeout")
+            _score_and_print(config, command, also)
+            return
+        from harness.machine.watch import watched_scoring
 
-    with watched_scoring():
-        _score_and_print(config, command, also)
+        with watched_scoring(hang_seconds, ddp_timeout):
+            _score_and_print(config, command, also)
+
+
+def _kept(config: EvaluatorConfig) -> str:
+    cached = f"answers so far are in {config.use_cache}*, and " if config.use_cache else ""
+    if not config.output_path:
+        return f"{cached}no scores are kept, as without --output-path"
+    return f"{cached}scores are written when all tasks are through; what is in {config.output_path} is complete"
 
 
 def _score_and_print(config: EvaluatorConfig, command: str, also: _Also) -> None:

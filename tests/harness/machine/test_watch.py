@@ -187,6 +187,7 @@ def test_scoring_ends_when_a_rank_hangs_while_the_other_waits_for_its_scores(tmp
     config = ROOT / "accelerate_configs" / "cpu_2proc.yaml"
     launch = ["-m", "accelerate.commands.launch", "--config_file", str(config), "--main_process_port", "0"]
     asked = ["--model_args", f"pretrained={tiny_models.byte_llama(tmp_path)}", "--tasks", "crows_pairs", "--limit", "4"]
+    asked += ["--hang-seconds", "5"]
     data = ["--metadata", '{"data_dir": "sample"}']
     command = [sys.executable, *launch, str(ROOT / "tests" / "hanging.py"), "eval", *asked, *data]
     environment = {**os.environ, "HANG_IN": "scoring", "PYTHONPATH": str(ROOT)}
