@@ -98,6 +98,7 @@ def train(
         )
     data = locate("crows_pairs", pair_arguments.data_dir)
     pairs = crows_pairs.read(data.path)
+    crows_pairs.tell_of_odd(data, pairs)
     folds = grouped_folds(pairs, pair_arguments.num_folds) if pair_arguments.num_folds > 1 else [-1] * len(pairs)
     for fold in pair_arguments.held_out_folds():
         split = Split(

@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from harness.storage.text import read_text
+
 
 def atomic_write(path: Path, chunks: str | Iterable[str]) -> None:
     """Write text to `path` so that the file is either the old one or the complete new one, whatever happens."""
@@ -55,10 +57,11 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[tuple[str | int, ...], i
     """A YAML mapping and the line, from 1, of each of its keys and list items, by path from the top.
 
     Raises:
-        ValueError: not YAML, not a mapping, or a key twice in one mapping; names file and line.
+        ValueError: not UTF-8, not YAML, not a mapping, or a key twice in one mapping; names file and line.
     """
+    text = read_text(path)
     try:
-        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         raise ValueError(f"{path}: not YAML: {error}") from error
     if not isinstance(node, yaml.MappingNode):
@@ -68,7 +71,7 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[tuple[str | int, ...], i
         if place in lines:
             raise ValueError(f"{path}, line {line}: {place[-1]!r} stands on line {lines[place]} already")
         lines[place] = line
-    loaded: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    loaded: dict[str, Any] = yaml.safe_load(text)
     return loaded, lines
 
 
