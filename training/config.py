@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import torch
 import transformers
+from transformers.integrations import get_available_reporting_integrations
 
 from harness.machine.devices import require_able, visible_gpus
 from harness.machine.peers import HANG_SECONDS, await_peers
@@ -184,6 +185,12 @@ class TrainingArguments(transformers.TrainingArguments):
         # The stock class forms the process group.
         await_peers(self.ddp_timeout, "--ddp-timeout")
         super().__post_init__()
+        able = get_available_reporting_integrations()
+        if missing := [name for name in self.report_to if name not in able]:
+            raise ValueError(
+                f"report_to: {', '.join(missing)} is not installed: pip install {' '.join(missing)}, or leave it out "
+                f"({', '.join(able) or 'none'} would work)"
+            )
 
     @property
     def n_gpu(self) -> int:

@@ -24,13 +24,13 @@ from harness.machine.allocator import hand_freed_memory_back
 from harness.machine.orphans import exit_with_run, stop_with_launcher
 from harness.machine.watch import Watch
 from harness.models.positions import window
-from harness.storage.files import atomic_write
+from harness.storage.files import atomic_write, require_writable
 from harness.terminal.libraries import take_over_libraries
 from harness.terminal.logs import start_logging
 from training.as_asked import require_processes
 from training.checkpoints import complete_checkpoints, scheduled_checkpoints
 from training.config import PairArguments, TrainingArguments, fingerprint, parse
-from training.disk import full_disk_explained, require_writable
+from training.disk import full_disk_explained
 from training.families import load_model, require_fitting, require_one_vocabulary, rows_of, with_adapter
 from training.finished import TRAINED_FILE
 from training.folds import grouped_folds

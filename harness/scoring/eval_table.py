@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,6 +37,23 @@ def print_scores(results: Mapping[str, Any], file: Path | None, everything: bool
         print("Nothing was kept: --output-path FOLDER writes results and samples, for `stereoscope report FOLDER`.")
     else:
         print(f"Results and samples: {file.parent}\nA page with all of it: stereoscope report {file.parent}")
+
+
+@contextmanager
+def shown_if_it_fails(results: Mapping[str, Any], written: Callable[[], Path | None]) -> Iterator[None]:
+    """What comes after hours of scoring may fail, and the scores are printed first then.
+
+    Args:
+        written: the results file so far.
+    """
+    try:
+        yield
+    except Exception:
+        file = written()
+        print(f"{printed(list(lines(results)))}\n")
+        print("The scores are complete; what failed came after them.", end=" ")
+        print(f"Results and samples: {file.parent}" if file else "They could not be written.", flush=True)
+        raise
 
 
 class Line(NamedTuple):

@@ -33,6 +33,26 @@ def atomic_write(path: Path, chunks: str | Iterable[str]) -> None:
         raise
 
 
+def require_writable(folder: Path, setting: str = "output_dir") -> None:
+    """Make the folder, and write a block of 4 KiB into it and away again.
+
+    Args:
+        setting: what named the folder, for the message.
+
+    Raises:
+        OSError: the folder cannot be made or written, or the disk is full; names the folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(4096))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        why = f"{setting} {folder} cannot be written ({error.strerror}); give another, or make room"
+        raise OSError(error.errno, why) from error
+
+
 def looked_in(*folders: Path) -> str:
     """Folders in words, and the working folder with them, for the message of what is in none of them."""
     return "in " + " or ".join(dict.fromkeys(str(folder.resolve()) for folder in (*folders, Path())))
