@@ -50,7 +50,9 @@ def shown_if_it_fails(results: Mapping[str, Any], written: Callable[[], Path | N
         yield
     except Exception:
         file = written()
-        print(f"{printed(list(lines(results)))}\n")
+        # Texts that are not judged have no scores yet.
+        known = {task: values for task, values in results["results"].items() if not _is_generation(task)}
+        print(f"{printed(list(lines({**results, 'results': known})))}\n")
         print("The scores are complete; what failed came after them.", end=" ")
         print(f"Results and samples: {file.parent}" if file else "They could not be written.", flush=True)
         raise
@@ -135,3 +137,7 @@ def _of_lm_eval(task: str, values: Mapping[str, Any], results: Mapping[str, Any]
 
 def _count(n: float | None) -> int | None:
     return None if n is None else int(n)
+
+
+def _is_generation(task: str) -> bool:
+    return task in BENCHMARKS and BENCHMARKS[task].generation is not None
