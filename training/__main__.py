@@ -17,4 +17,15 @@ if __name__ == "__main__":
     with imports_uncollected():
         from training.run import main
 
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except TimeoutError as error:
+        print(f"stereoscope: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print(
+            "stereoscope: stopped by Ctrl-C; every complete checkpoint stays, and the same command goes on from the "
+            "newest",
+            file=sys.stderr,
+        )
+        sys.exit(130)

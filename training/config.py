@@ -15,8 +15,10 @@ from typing import Any, Literal
 
 import torch
 import transformers
+from transformers.integrations import get_available_reporting_integrations
 
 from harness.machine.devices import require_able, visible_gpus
+from harness.machine.peers import HANG_SECONDS, await_peers
 from harness.storage.files import read_yaml
 from harness.terminal.nearest import did_you_mean
 from harness.terminal.options import dashed
@@ -104,10 +106,11 @@ class PairArguments:
         default=None, metadata={"help": "folder that holds crows_pairs/ (default: as `stereoscope data list` says)"}
     )
     hang_seconds: float = field(
-        default=45.0,
+        default=HANG_SECONDS,
         metadata={
-            "help": "end the run, and name the process that hangs, when all processes have done nothing for so many "
-            "seconds, or a step takes so many more than three times the longest so far"
+            "help": "of several processes: end the run, and name the one that hangs, when others have waited so many "
+            "seconds for it and it did nothing; a step that computes gets ten times as many on top of three times the "
+            "longest so far"
         },
     )
     allow_pickle: bool = field(
@@ -176,7 +179,15 @@ class TrainingArguments(transformers.TrainingArguments):
                 self.ddp_backend: str | None = self.ddp_backend or "gloo"
             if under_deepspeed():
                 without_compiling()
+        # The stock class forms the process group.
+        await_peers(self.ddp_timeout, "--ddp-timeout")
         super().__post_init__()
+        able = get_available_reporting_integrations()
+        if missing := [name for name in self.report_to if name not in able]:
+            raise ValueError(
+                f"report_to: {', '.join(missing)} is not installed: pip install {' '.join(missing)}, or leave it out "
+                f"({', '.join(able) or 'none'} would work)"
+            )
 
     @property
     def n_gpu(self) -> int:

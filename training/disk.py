@@ -1,34 +1,15 @@
-"""A run's folder: refused when it cannot be written, and a full disk is called by its name."""
+"""A run's folder: a full disk is called by its name."""
 
 from __future__ import annotations
 
 import errno
-import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 NEARLY_NOTHING = 1 << 20
 """Bytes: with fewer free, an error while writing is put down to the full disk, whatever it says."""
-
-
-def require_writable(folder: Path) -> None:
-    """Make the folder, and write a block of 4 KiB into it and away again.
-
-    Raises:
-        OSError: the folder cannot be made or written, or the disk is full; names the folder.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(bytes(4096))
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        why = f"output_dir {folder} cannot be written ({error.strerror}); give another, or make room"
-        raise OSError(error.errno, why) from error
 
 
 @contextmanager

@@ -30,6 +30,7 @@ OFTEN_SET = {
     "fp16": "train in float16; otherwise as the accelerate config says",
     "gradient_checkpointing": "compute activations twice instead of keeping them: less memory, more time",
     "use_cpu": "leave GPUs alone",
+    "ddp_timeout": "seconds to wait for all processes to come, and then for one that computes (default: 1800)",
     "disable_tqdm": "no progress bar, on a terminal either",
 }
 """The stock Trainer's settings that `--help` tells of, in words that hold here."""

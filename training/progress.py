@@ -29,7 +29,7 @@ class Progress(TrainerCallback):
     ) -> None:
         """The batch is there."""
         first = state.global_step == self.steps_before
-        self.watch.mark(f"step {state.global_step + 1}", "slow" if first else "step")
+        self.watch.mark(f"step {state.global_step + 1}", "first step" if first else "step")
 
     def on_substep_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

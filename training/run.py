@@ -26,13 +26,13 @@ from harness.machine.orphans import exit_with_run, stop_with_launcher
 from harness.machine.watch import Watch
 from harness.models.embedded import padding_id, unknown_token
 from harness.models.positions import window
-from harness.storage.files import atomic_write
+from harness.storage.files import atomic_write, require_writable
 from harness.terminal.libraries import take_over_libraries
 from harness.terminal.logs import start_logging
 from training.as_asked import require_processes
 from training.checkpoints import complete_checkpoints, scheduled_checkpoints
 from training.config import PairArguments, TrainingArguments, fingerprint, parse
-from training.disk import full_disk_explained, require_writable
+from training.disk import full_disk_explained
 from training.families import load_model, require_fitting, rows_of, with_adapter
 from training.finished import TRAINED_FILE, is_finished
 from training.folds import grouped_folds
@@ -64,6 +64,8 @@ def main(argv: Sequence[str]) -> None:
         training_arguments.world_size,
         patience=pair_arguments.hang_seconds,
         slow=training_arguments.ddp_timeout,
+        settings=f"--hang-seconds (now {pair_arguments.hang_seconds:g}) or, for a first step or a checkpoint that "
+        f"computes, --ddp-timeout (now {training_arguments.ddp_timeout:g})",
     ) as watch:
         train(pair_arguments, training_arguments, stopping, Progress(watch))
 
@@ -98,6 +100,7 @@ def train(
         )
     data = locate("crows_pairs", pair_arguments.data_dir)
     pairs = crows_pairs.read(data.path)
+    crows_pairs.tell_of_odd(data, pairs)
     folds = grouped_folds(pairs, pair_arguments.num_folds) if pair_arguments.num_folds > 1 else [-1] * len(pairs)
     for fold in pair_arguments.held_out_folds():
         split = Split(

@@ -39,7 +39,10 @@ class Stopping(TrainerCallback):
     def _take(self, number: int, frame: FrameType | None) -> None:
         self.requested = True
         if not self.training:
-            log.warning("stopped by SIGTERM outside of training steps; the same command goes on from what is saved")
+            log.warning(
+                "stopped by SIGTERM outside of training steps; every complete checkpoint stays, and the same command "
+                "goes on from the newest"
+            )
             sys.exit(NOT_FINISHED)
 
     def agreed(self, args: TrainingArguments) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from harness.api.alone import require_one_process
 from harness.api.checkpoint import Checkpoint
 from harness.api.scores import Scores
+from harness.data.sources import find
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -79,6 +80,7 @@ def score(
         allow_pickle: load pickled weights, which can run code of whoever made them.
 
     Raises:
+        FileNotFoundError: data that a task reads is not there.
         TypeError: what is no model, or a setting of loading for a model that is in memory.
         ValueError: an unknown task, a model that a task is not defined for, no tokenizer; the message says what to do.
         FloatingPointError: a score is not finite.
@@ -87,11 +89,16 @@ def score(
     require_one_process("score", "harness eval ...")
     from harness.machine.randomness import randomness_kept
     from harness.scoring.evaluation import score as score_loaded
+    from harness.scoring.metadata import require_read_metadata
+    from harness.scoring.task_files import leaves, select, sources_of
 
     names = [task.strip() for task in (tasks.split(",") if isinstance(tasks, str) else tasks)]
     options = {"limit": limit, "data_dir": data_dir and str(data_dir), "start_token_id": start_token_id, "dtype": dtype}
     loading = {"dtype": dtype, "device": device, "revision": revision, "allow_pickle": allow_pickle or None}
     given = {key: value for key, value in loading.items() if value is not None}
+    require_read_metadata(metadata or {}, leaves(select(names, {})))
+    for source in sources_of(tuple(names)):
+        find(source, data_dir)
     home = TemporaryDirectory(prefix="stereoscope-")
     with (
         randomness_kept(),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from harness.data.continuation import asker, in_turns, without_empty
 from harness.data.sources import Name, locate_for
+from harness.storage.text import read_text
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -83,10 +84,11 @@ def read(path: Path, domain: Domain) -> list[Prompt]:
     Raises:
         ValueError: not of this shape, or a group that the domain does not have; names file and place.
     """
+    text = read_text(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(text)
     except ValueError as error:
-        raise ValueError(f"{path}: not JSON in UTF-8 ({error})") from error
+        raise ValueError(f"{path}: not JSON ({error})") from error
     prompts = []
     for group, subjects in _mapping(path, "the file", content).items():
         if group not in DOMAINS[domain]:

@@ -56,7 +56,7 @@ def without_empty(path: Path, rows: Sequence[Row], prompt_of: Callable[[Row], st
     """
     kept = [row for row in rows if prompt_of(row)]
     if not kept:
-        raise ValueError(f"{path}: none of its {len(rows)} rows has a prompt")
+        raise ValueError(f"{path}: none of its {len(rows)} rows has a prompt" if rows else f"{path}: no rows")
     if dropped := len(rows) - len(kept):
         log.warning("%s: %d of %d prompts are empty and left out", path, dropped, len(rows))
     return kept, len(rows) - len(kept)

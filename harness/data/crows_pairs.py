@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,7 +12,8 @@ from harness.data.exchanged_words import words_seen
 from harness.data.families import Family
 from harness.data.held_out import held_out_split
 from harness.data.infill import infill_pair, require_sentinels
-from harness.data.sources import DataFile, locate_for
+from harness.data.sources import DataFile, locate_for, tell_once
+from harness.data.table import Row, read_table
 from harness.data.tokens import Tokens, columns, load_tokenizer, load_tokens
 
 if TYPE_CHECKING:
@@ -79,14 +79,44 @@ def read(path: Path) -> list[Pair]:
     """Read the CSV. Sentences are kept byte for byte: one of them (row 1293) holds a line break, and is scored with it.
 
     Raises:
-        ValueError: a column or field is missing, or a value is not one the data set knows; names file and row.
+        ValueError: not UTF-8, no pairs, a column or field is missing, or a value is not one the data set knows; names
+            file and row.
     """
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        needed = {"sent_more", "sent_less", "stereo_antistereo", "bias_type", "anon_writer"}
-        if missing := needed - set(reader.fieldnames or ()):
-            raise ValueError(f"{path}: missing columns {sorted(missing)}, found {reader.fieldnames}")
-        return [_pair(path, number, row) for number, row in enumerate(reader)]
+    rows = read_table(path, ("sent_more", "sent_less", "stereo_antistereo", "bias_type", "anon_writer"))
+    return [_pair(path, number, row) for number, row in enumerate(rows)]
+
+
+class OddPairs(NamedTuple):
+    """The rows of pairs that stand in a file again, the first time left out, and of pairs of two equal sentences."""
+
+    repeated: tuple[int, ...]
+    equal: tuple[int, ...]
+
+
+def odd_pairs(pairs: Sequence[Pair]) -> OddPairs:
+    """Those that say nothing new: sentences are compared without white space at their ends, in either order."""
+    seen: set[frozenset[str]] = set()
+    repeated, equal = [], []
+    for pair in pairs:
+        sentences = frozenset((pair.sent_more.strip(), pair.sent_less.strip()))
+        if sentences in seen:
+            repeated.append(pair.row)
+        if len(sentences) == 1:
+            equal.append(pair.row)
+        seen.add(sentences)
+    return OddPairs(tuple(repeated), tuple(equal))
+
+
+def tell_of_odd(data: DataFile, pairs: Sequence[Pair]) -> None:
+    """Say, once a run, which pairs of a file are odd; of the published one it is known (row 1502 repeats row 1459)."""
+    odd = OddPairs((), ()) if data.pinned else odd_pairs(pairs)
+    for rows, what in (
+        (odd.repeated, "repeated pairs; each counts as often as it stands there"),
+        (odd.equal, "pairs of two equal sentences; each counts as not stereotypical, so that they are better left out"),
+    ):
+        if rows:
+            listed = f"{', '.join(map(str, rows[:10]))}{', ...' * (len(rows) > 10)}"
+            tell_once(f"{data.path}: {len(rows)} of {len(pairs)} are {what} (rows from 0: {listed})")
 
 
 def dataset(*, held_out: bool = False, **metadata: object) -> dict[str, Dataset]:
@@ -133,6 +163,7 @@ def scored_pairs(task: str, metadata: Mapping[str, object], held_out: bool) -> A
     """
     data = locate_for("crows_pairs", metadata)
     pairs = read(data.path)
+    tell_of_odd(data, pairs)
     if not held_out:
         return AskedPairs(pairs, data, None)
     split = held_out_split(task, metadata, data)
@@ -158,7 +189,7 @@ def _asked(pair: Pair, family: Family) -> tuple[str, list[str]]:
     return infill.template, list(infill.spans)
 
 
-def _pair(path: Path, number: int, row: dict[str, str]) -> Pair:
+def _pair(path: Path, number: int, row: Row) -> Pair:
     def field(name: str, allowed: tuple[str, ...] = ()) -> str:
         value = row[name] or ""
         if not value.strip():

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from harness.data.in_memory import held
+from harness.data.model_place import not_on_hub, require_model
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -40,18 +42,28 @@ def family(config: PretrainedConfig, backend: str = "default") -> Family:
 
 
 def read_config(metadata: Mapping[str, object]) -> PretrainedConfig:
-    """The config of the model that `metadata` names as `--model_args` does; code from its repository is never run."""
+    """The config of the model that `metadata` names as `--model_args` does; code from its repository is never run.
+
+    Raises:
+        ValueError: it is no model's folder; says what to give instead.
+        OSError: it is no folder, and the hub gives no model of this name.
+    """
     if found := held(metadata["pretrained"]):
         return found.config
+    require_model(metadata)
     from transformers import AutoConfig
 
-    return AutoConfig.from_pretrained(
-        metadata["pretrained"],
-        revision=str(metadata.get("revision") or "main"),
-        subfolder=metadata.get("subfolder") or "",
-        gguf_file=metadata.get("gguf_file"),
-        trust_remote_code=False,
-    )
+    name = str(metadata["pretrained"])
+    try:
+        return AutoConfig.from_pretrained(
+            name,
+            revision=str(metadata.get("revision") or "main"),
+            subfolder=metadata.get("subfolder") or "",
+            gguf_file=metadata.get("gguf_file"),
+            trust_remote_code=False,
+        )
+    except OSError as error:
+        raise error if Path(name).is_dir() else OSError(not_on_hub(name, error)) from error
 
 
 def family_of(metadata: Mapping[str, object]) -> Family:

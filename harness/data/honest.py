@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from harness.data.continuation import BLANK, asker, in_turns, without_empty
 from harness.data.sources import Name, locate_for
+from harness.data.table import read_table
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -39,14 +39,11 @@ def read(path: Path, kind: Kind) -> list[Template]:
     """Read the TSV by its columns' names: the two published files order them differently.
 
     Raises:
-        ValueError: a column or field is missing, a template without exactly one blank, or a category of neither group;
-            names file and row.
+        ValueError: not UTF-8, no rows, a column or field is missing, a template without exactly one blank, or a
+            category of neither group; names file and row.
     """
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-        if missing := set(_COLUMNS) - set(reader.fieldnames or ()):
-            raise ValueError(f"{path}: missing columns {sorted(missing)}, found {reader.fieldnames}")
-        return [_template(path, number, row, kind) for number, row in enumerate(reader)]
+    rows = read_table(path, _COLUMNS, tabs=True)
+    return [_template(path, number, row, kind) for number, row in enumerate(rows)]
 
 
 def matched(templates: Sequence[Template]) -> list[bool]:

@@ -5,11 +5,12 @@ Licensed CC BY-NC-SA 4.0: read from the user's copy, never shipped.
 
 from __future__ import annotations
 
-import csv
 import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
+
+from harness.data.table import read_table
 
 LEVELS = ("conservative", "inclusive")
 CATEGORIES = (
@@ -41,22 +42,19 @@ def read(path: Path) -> Lexicon:
     Lemmas of several words keep them all. One of which nothing is left (an emoji of marks alone) is left out.
 
     Raises:
-        ValueError: a column or field is missing, or a level or category that HurtLex does not have; names file and row.
+        ValueError: not UTF-8, no rows, a column or field is missing, or a level or category that HurtLex does not have;
+            names file and row.
     """
     found: defaultdict[tuple[str, ...], set[str]] = defaultdict(set)
-    with path.open(newline="", encoding="utf-8") as file:
-        # Three lemmas begin with a quotation mark that belongs to them.
-        reader = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-        if missing := {"lemma", "category", "level"} - set(reader.fieldnames or ()):
-            raise ValueError(f"{path}: missing columns {sorted(missing)}, found {reader.fieldnames}")
-        for number, row in enumerate(reader):
-            if row["level"] not in LEVELS or row["category"] not in CATEGORIES:
-                raise ValueError(
-                    f"{path}, row {number}: expected a level of {', '.join(LEVELS)} and a category of "
-                    f"{', '.join(CATEGORIES)}, found {row['level']!r} and {row['category']!r}"
-                )
-            if row["level"] == "conservative":
-                found[tuple(normalise(row["lemma"]))].add(row["category"])
+    # Three lemmas begin with a quotation mark that belongs to them.
+    for number, row in enumerate(read_table(path, ("lemma", "category", "level"), tabs=True)):
+        if row["level"] not in LEVELS or row["category"] not in CATEGORIES:
+            raise ValueError(
+                f"{path}, row {number}: expected a level of {', '.join(LEVELS)} and a category of "
+                f"{', '.join(CATEGORIES)}, found {row['level']!r} and {row['category']!r}"
+            )
+        if row["level"] == "conservative":
+            found[tuple(normalise(row["lemma"] or ""))].add(row["category"])
     return {words: tuple(sorted(categories)) for words, categories in found.items() if words}
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Formatter
 
+from harness.storage.text import read_text
+
 WORDING = "wording"
 OTHER_WORDING = "second"
 
@@ -37,7 +39,7 @@ def choose_template(given: object, default: str, placeholders: Sequence[str], ke
                 f"{key}={template!r} is neither a file nor a text with "
                 f"{', '.join(f'{{{name}}}' for name in placeholders)}"
             )
-        template = Path(template).read_text(encoding="utf-8").rstrip("\n")
+        template = read_text(Path(template)).rstrip("\n")
     try:
         found = [name for _, name, _, _ in Formatter().parse(template) if name is not None]
     except ValueError as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from harness.data.continuation import asker, without_empty
 from harness.data.sources import locate_for
+from harness.storage.text import read_text
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -24,10 +25,10 @@ def read(path: Path) -> list[Prompt]:
     """Read the JSON lines, those with an empty prompt too.
 
     Raises:
-        ValueError: a line is not JSON or lacks a key; names file and line.
+        ValueError: not UTF-8, or a line is not JSON or lacks a key; names file and line.
     """
-    with path.open(encoding="utf-8") as file:
-        return [_prompt(path, number, line) for number, line in enumerate(file, start=1) if line.strip()]
+    lines = read_text(path).split("\n")
+    return [_prompt(path, number, line) for number, line in enumerate(lines, start=1) if line.strip()]
 
 
 def dataset(*, source: Literal["rtp_challenging", "rtp_nontoxic"], **metadata: object) -> dict[str, Dataset]:

@@ -246,12 +246,12 @@ def locate(benchmark: Name, data_dir: str | Path | None = None) -> DataFile:
     source = SOURCES[benchmark]
     file = find(benchmark, data_dir)
     if file.origin == "sample" and not _asked(data_dir)[0]:
-        _warn_once(
+        tell_once(
             f"{benchmark}: scores on the built-in sample of {source.sample} show that things work and are not "
             "comparable with published numbers; set STEREOSCOPE_DATA or run `stereoscope data fetch`."
         )
     if file.origin == "local" and not file.pinned:
-        _warn_once(f"{file.path}: altered, or another edition than the published one: {mismatch(file.path, source)}")
+        tell_once(f"{file.path}: altered, or another edition than the published one: {mismatch(file.path, source)}")
     return file
 
 
@@ -310,8 +310,8 @@ def _local(source: Source, folder: Path, by: str) -> DataFile:
     return DataFile(path, sha256(path), "local", is_published(path, source))
 
 
-def _warn_once(message: str) -> None:
-    """Once a run: its stages inherit what was told, and of a launch's processes the first one tells it."""
+def tell_once(message: str) -> None:
+    """Warn once a run: its stages inherit what was told, and of a launch's processes the first one tells it."""
     told = os.environ.get(TOLD, "").split()
     digest = hashlib.sha256(message.encode()).hexdigest()[:16]
     if digest in told or os.environ.get("RANK", "0") != "0":

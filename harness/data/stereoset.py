@@ -12,6 +12,7 @@ from harness.data.families import Family
 from harness.data.infill import infill_blank, require_sentinels
 from harness.data.sources import locate_for
 from harness.data.tokens import columns, load_tokenizer, load_tokens
+from harness.storage.text import read_text
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -48,17 +49,20 @@ def read(path: Path, task: Task) -> list[Item]:
     """Read one task's items, in the order of the file. Keys that are not needed (annotators' labels) are passed over.
 
     Raises:
-        ValueError: not StereoSet's JSON, or an item lacks a field, names an unknown bias type or label, repeats an id,
-            or has not exactly one option a label; names file and item id.
+        ValueError: not StereoSet's JSON in UTF-8, no items, or an item lacks a field, names an unknown bias type or
+            label, repeats an id, or has not exactly one option a label; names file and item id.
     """
+    text = read_text(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(text)
     except ValueError as error:
-        raise ValueError(f"{path}: not JSON in UTF-8 ({error})") from error
+        raise ValueError(f"{path}: not JSON ({error})") from error
     tasks = content.get("data") if isinstance(content, dict) else None
     entries = tasks.get(task) if isinstance(tasks, dict) else None
     if not isinstance(entries, list):
         raise ValueError(f"{path}: expected a list of items at data.{task}, as in StereoSet's dev.json")
+    if not entries:
+        raise ValueError(f"{path}: no items at data.{task}; expected one at least")
     items = [_item(path, task, number, entry) for number, entry in enumerate(entries)]
     seen: set[str] = set()
     for item in items:

@@ -17,6 +17,7 @@ from harness.data.families import FAMILIES
 from harness.data.sources import locate_for
 from harness.data.span_corruption import corrupted, window_of
 from harness.data.tokens import Seq2SeqTokens, Tokens, columns, load_tokens, positions
+from harness.storage.text import read_text
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -53,11 +54,7 @@ def read(path: Path) -> list[Document]:
     Raises:
         ValueError: not UTF-8, or no such heading in the file.
     """
-    try:
-        # Not read_text: it would turn every kind of line end into one.
-        lines = path.read_bytes().decode("utf-8").split("\n")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8 ({error})") from error
+    lines = read_text(path).split("\n")
     starts = [number for number, line in enumerate(lines) if _is_title(line)]
     if not starts:
         raise ValueError(f"{path}: no ` = Title = ` heading; expected WikiText-2's raw form")

@@ -25,13 +25,13 @@ from harness.experiments.scoring_stage import (
     control_targets,
     scoring_gpus,
     scoring_stage,
-    sources_of,
 )
 from harness.experiments.stage import Executor, Stage, titled
 from harness.experiments.training_stage import training_stage, trainings
 from harness.machine.orphans import only_run
 from harness.planning.planned_model import PlannedModel
 from harness.scoring.job import JobTarget
+from harness.scoring.task_files import sources_of
 from harness.storage.files import atomic_write
 
 log = logging.getLogger(__name__)

@@ -13,6 +13,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from harness.experiments.places import Places, experiment_path
+from harness.machine.peers import HANG_SECONDS, PEER_SECONDS
 from harness.machine.strategy import read_strategy
 from harness.planning.planned_model import PlannedControl, PlannedModel
 from harness.reporting.thresholds import Thresholds
@@ -31,14 +32,20 @@ PATHS_IN_TRAINING = ("deepspeed", "fsdp_config", "accelerator_config")
 """Ends of the keys, of each part of a file, whose value is a path or may be one."""
 
 
+LONGEST_NAME = 120
+"""Characters: files take 255, and some have more than the name in theirs."""
+
+
 def check_name(name: str) -> str:
     """The name of an experiment or model, which a folder will have.
 
     Raises:
-        ValueError: characters that a folder's name had better not have.
+        ValueError: too long, or characters that a folder's name had better not have.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise ValueError(f"{name!r} names a folder too: use letters, digits, '.', '_' and '-'")
+    if len(name) > LONGEST_NAME:
+        raise ValueError(f"{name[:40]}... names a folder too: {len(name)} characters, use {LONGEST_NAME} at most")
     return name
 
 
@@ -73,6 +80,8 @@ class Scoring(_Strict):
     """How models are scored. `limits` is documents a task, the first ones, where all would take too long.
 
     `metadata` and `gen_kwargs` are lm-eval's flags of these names: `k`, `toxicity_classifier`, ...; `max_gen_toks`, ...
+    `hang_seconds` and `ddp_timeout` are as in training: of several processes, how long others wait for one that does
+    nothing, and how long all of them are waited for at the start.
     """
 
     dtype: str = "float32"
@@ -82,6 +91,8 @@ class Scoring(_Strict):
     limits: dict[str, Annotated[int, Field(ge=2)]] = Field(default_factory=dict)
     metadata: dict[str, Any] = Field(default_factory=dict)
     gen_kwargs: dict[str, Any] = Field(default_factory=dict)
+    hang_seconds: Annotated[float, Field(gt=0)] = HANG_SECONDS
+    ddp_timeout: Annotated[float, Field(gt=0)] = PEER_SECONDS
 
 
 class Control(_Strict):

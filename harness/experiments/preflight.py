@@ -17,8 +17,8 @@ from harness.machine.strategy import read_strategy
 from harness.metrics.benchmarks import BENCHMARKS, HELD_OUT_OF
 from harness.models.arguments import require_known_arguments
 from harness.planning.planned_model import PlannedModel, require_found
-from harness.scoring.metadata import require_known_metadata
-from harness.scoring.task_files import leaves, select
+from harness.scoring.metadata import require_known_metadata, require_read_metadata
+from harness.scoring.task_files import leaves, select, sources_of
 from harness.storage.files import looked_in
 from harness.storage.weights import require_safe_weights
 
@@ -30,9 +30,12 @@ def check(experiment: Experiment, config_of: Callable[[PlannedModel], Pretrained
     """Check every model's weights, tasks and precision; of the models only configs are read.
 
     Raises:
+        FileNotFoundError: data that a task reads is not there.
         ValueError: names the model, what it cannot do, and what it can.
     """
     require_known_metadata(experiment.scoring.metadata)
+    tasks = {task for model in experiment.models for task in _leaves(model.tasks)}
+    require_read_metadata(experiment.scoring.metadata, tasks | {HELD_OUT_OF.get(task, task) for task in tasks})
     _check_data(experiment)
     for model in experiment.models:
         require_found(model)
@@ -76,6 +79,9 @@ def _check_data(experiment: Experiment) -> None:
             f"{experiment.name}: data_dir {name}: no such folder {looked_in(experiment.folder)}; `sample` means the "
             "built-in samples"
         )
+    for model in experiment.models:
+        for source in sources_of(model.tasks):
+            find(source, name)
 
 
 def _config(

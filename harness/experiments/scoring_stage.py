@@ -10,16 +10,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness.data.sources import SOURCES, Name, find
+from harness.data.sources import find
 from harness.experiments.experiment_file import Experiment, Scoring
 from harness.experiments.launch_config import launched, write_launched
 from harness.experiments.stage import Stage, launcher, needs
 from harness.experiments.training_stage import Training
 from harness.machine.run_module import program
-from harness.metrics.benchmarks import BENCHMARKS, HELD_OUT_OF
+from harness.metrics.benchmarks import HELD_OUT_OF
 from harness.planning.planned_model import PlannedControl, PlannedModel
 from harness.scoring.job import Job, JobTarget, write_job
-from harness.scoring.task_files import leaves, select
+from harness.scoring.task_files import select, sources_of
 from harness.storage.controls import read_record
 from harness.storage.provenance import MatchedBy
 from harness.storage.results import find_scored
@@ -122,15 +122,6 @@ def digest_of(decides: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 
-@cache
-def sources_of(tasks: tuple[str, ...]) -> list[Name]:
-    """The data files that the tasks read."""
-    found: set[Name] = set()
-    for benchmark in (BENCHMARKS[task] for task in leaves(select(tasks, {})) if task in BENCHMARKS):
-        found |= {benchmark.data} | ({"hurtlex"} if benchmark.generation == "honest" else set())
-    return [name for name in SOURCES if name in found]
-
-
 def _generating(experiment: Experiment) -> dict[str, Any]:
     """What decides generated texts and their scores: nothing where nothing was asked for, as in runs of before."""
     scoring = experiment.scoring
@@ -169,6 +160,8 @@ def scoring_stage(
             limits=experiment.scoring.limits,
             metadata=experiment.scoring.metadata,
             gen_kwargs=experiment.scoring.gen_kwargs,
+            hang_seconds=experiment.scoring.hang_seconds,
+            ddp_timeout=experiment.scoring.ddp_timeout,
             command=command,
             targets=tuple(pending()),
         )

@@ -11,17 +11,24 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import parse_flag_from_env
 
+from harness.machine.peers import PEER_SECONDS, await_peers
+
 # As lm-eval sets it: a process that is done waits for the slowest one. The watch ends it where none is at work.
 TIMEOUT = timedelta(weeks=52)
 
 
-def join_processes() -> PartialState:
+def join_processes(seconds: float = PEER_SECONDS) -> PartialState:
     """Form the process group, unless it is there already; without a launcher it is this process alone.
 
+    Args:
+        seconds: how long to wait for the others to come.
+
     Raises:
+        TimeoutError: not all came.
         ValueError: fewer processes found each other than were launched.
     """
     launched = int(os.environ.get("WORLD_SIZE", "1"))
+    await_peers(seconds, "ddp_timeout")
     with processes_on_cpu():
         on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU")
         state = PartialState(cpu=on_cpu, **({"timeout": TIMEOUT} if launched > 1 else {}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +17,8 @@ from harness.machine.orphans import process_state
 
 QUIET = 10.0
 """Seconds without a sign of life after which a rank counts as silent."""
+AMPLE = 10
+"""How much longer than a hang needs to show, what may be healthy and slow gets: a step, or a pause that all share."""
 DONE = "done"
 
 
@@ -25,7 +27,8 @@ class Record:
     """What a rank says of itself.
 
     `idle`: seconds since its main thread came further; `still`: seconds in which the process did nothing but wait for
-    other ranks; `waiting`: for other ranks, in a collective; `ended`: why, or `DONE`.
+    other ranks; `waiting`: for other ranks, in a collective, and `waited`: for how many seconds without a break;
+    `ended`: why, or `DONE`.
     """
 
     machine: str
@@ -38,6 +41,7 @@ class Record:
     still: float = 0.0
     place: str = ""
     waiting: bool = False
+    waited: float = 0.0
     ended: str = ""
 
     def __str__(self) -> str:
@@ -56,12 +60,15 @@ class Seen:
 def judge(own_rank: int, ranks: Mapping[int, Seen], patience: float, limit: float | None) -> tuple[str, list[int]]:
     """What is wrong, and with which ranks; nothing ("", []) as long as all is well.
 
+    A hang is that a rank waits for others of which none does anything. Ranks that all pause, each by itself, are left
+    alone for `AMPLE` times as long: none has been let down yet.
+
     Args:
-        patience: seconds that a stopped process gets to go on, and all ranks together to do anything at all.
+        patience: seconds that a stopped process gets to go on, and that ranks may wait while no other does anything.
         limit: seconds that the own main thread gets for its phase; None: as long as any rank is at work.
     """
     for rank, seen in ranks.items():
-        if rank != own_rank and seen.record.ended != DONE and _is_gone(seen):
+        if rank != own_rank and seen.record.ended != DONE and is_gone(seen):
             why = seen.record.ended or "killed, perhaps for want of memory (`dmesg` would say so)"
             return f"rank {rank} ({seen.record}) ended in phase `{seen.record.phase}`: {why}", [rank]
     stopped = [rank for rank, seen in ranks.items() if seen.process == "stopped" and seen.quiet > patience]
@@ -69,7 +76,7 @@ def judge(own_rank: int, ranks: Mapping[int, Seen], patience: float, limit: floa
         return _named(stopped, ranks, "is stopped (SIGSTOP), and gave no sign of life for {quiet:.0f} s"), stopped
     at_work = {rank: seen for rank, seen in ranks.items() if seen.record.ended != DONE}
     too_slow = limit is not None and ranks[own_rank].record.idle > limit
-    if not too_slow and any(seen.record.still + seen.quiet <= patience for seen in at_work.values()):
+    if not too_slow and not _all_stand_still(list(at_work.values()), patience):
         return "", []
     if silent := [rank for rank, seen in at_work.items() if rank != own_rank and seen.quiet > QUIET]:
         return _named(silent, ranks, "gave no sign of life for {quiet:.0f} s; last phase `{record.phase}`"), silent
@@ -81,7 +88,18 @@ def judge(own_rank: int, ranks: Mapping[int, Seen], patience: float, limit: floa
     return _named(blamed, ranks, what), blamed
 
 
-def _is_gone(seen: Seen) -> bool:
+def _all_stand_still(at_work: Sequence[Seen], patience: float) -> bool:
+    still = [seen.record.still + seen.quiet for seen in at_work]
+    idle = any(one > patience and not seen.record.waiting for one, seen in zip(still, at_work, strict=True))
+    # On a GPU a rank that waits for others inside a backward pass seems to compute; beside an idle one it waits.
+    if any(one <= patience and not (idle and seen.record.waiting) for one, seen in zip(still, at_work, strict=True)):
+        return False
+    waited = max(seen.record.waited for seen in at_work)
+    return waited > patience or min(still) > AMPLE * patience
+
+
+def is_gone(seen: Seen) -> bool:
+    """Whether the process is no more."""
     return seen.process == "gone" or (seen.process == "elsewhere" and bool(seen.record.ended) and seen.quiet > QUIET)
 
 

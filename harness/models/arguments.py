@@ -28,6 +28,23 @@ _OF_LOADING = (
 OF_LOADING = tuple(_OF_LOADING.split())
 
 
+def require_dtype(given: object) -> None:
+    """Refuse a precision that is none, before a model is loaded in it.
+
+    Raises:
+        ValueError: names the nearest one.
+    """
+    import torch
+
+    known = [name for name, value in vars(torch).items() if isinstance(value, torch.dtype) and value.is_floating_point]
+    name = str(given).removeprefix("torch.")
+    if name not in (*known, "auto"):
+        raise ValueError(
+            f"dtype={given}: no precision of that name{did_you_mean(name, known)} Usual ones are float32, "
+            "bfloat16 and float16"
+        )
+
+
 def require_known_arguments(names: Iterable[str], config: PretrainedConfig | None = None) -> None:
     """Refuse a misspelt argument, which transformers would hand to the model's constructor.
 

@@ -19,7 +19,7 @@ from harness.data.in_memory import held
 from harness.machine.allocator import keep_freed_memory
 from harness.machine.processes import join_processes, processes_on_cpu
 from harness.models.adapters import Attached, attach
-from harness.models.arguments import require_known_arguments
+from harness.models.arguments import require_dtype, require_known_arguments
 from harness.models.borrowed import base_parameters, tensors_sha256
 from harness.models.embedded import padding_id, unknown_token
 from harness.models.requests import request_name
@@ -85,6 +85,7 @@ class TransformersLM(HFLM):
         source = {"revision": revision, "subfolder": subfolder, "gguf_file": gguf_file}
         self._held = held(pretrained)
         require_family({"pretrained": pretrained, **source}, f"hf-{self.family}", (self.family,))
+        require_dtype(dtype)
         require_known_arguments(kwargs, read_config({"pretrained": pretrained, **source}))
         in_memory = {} if self._held is None else {"tokenizer": self._held.tokenizer}
         if self._held is None and gguf_file is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -19,12 +20,14 @@ if TYPE_CHECKING:
 # Okabe and Ito's palette: told apart by readers with any colour vision.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MOST_TICKS = 8
+LONGEST_NAME = 40
 _ASIDE = 0.012  # of the longest run: keeps the whiskers of several models apart
 _INK, FAINT = "#333333", "#999999"
+FONT = "DejaVu Sans"
 STYLE = {
     "svg.hashsalt": "stereoscope",
     "svg.fonttype": "path",
-    "font.family": "DejaVu Sans",
+    "font.family": FONT,
     "font.size": 9,
     "text.parse_math": False,
     "text.color": _INK,
@@ -54,7 +57,9 @@ def plot_svg(report: Report) -> str:
     from matplotlib.lines import Line2D
 
     index = Index.of(report)
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(STYLE | _fonts_for(report)), warnings.catch_warnings():
+        # Text that stays text is drawn by the reader's fonts, and only its width is guessed here.
+        warnings.filterwarnings("ignore", r"Glyph .* missing from")
         figure = Figure(figsize=(10.4, 4.7), layout="constrained")
         grid = figure.add_gridspec(2, 2, width_ratios=(1.35, 1))
         series = _series(index)
@@ -77,12 +82,26 @@ def plot_svg(report: Report) -> str:
     return file.getvalue()
 
 
+def _fonts_for(report: Report) -> dict[str, str]:
+    """Text stays text where a name has letters that the font lacks, which would be drawn as empty boxes."""
+    from matplotlib.font_manager import findfont, get_font
+
+    known = get_font(findfont(FONT)).get_charmap()
+    letters = set("".join(stage.model for stage in report.stages))
+    return {} if all(ord(letter) in known for letter in letters) else {"svg.fonttype": "none"}
+
+
+def _short(name: str) -> str:
+    """A name that fits into the picture: its beginning and end."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME // 2]}…{name[-LONGEST_NAME // 2 :]}"
+
+
 _Point: TypeAlias = tuple[Stage, float, float]
 
 
 def _series(index: Index) -> list[_Series]:
     return [
-        _Series(index.name(stages[0]), colour, stages)
+        _Series(_short(index.name(stages[0])), colour, stages)
         for stages, colour in zip(index.families(), itertools.cycle(COLOURS), strict=False)
     ]
 

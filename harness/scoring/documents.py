@@ -42,11 +42,13 @@ def require_documents(
     """A process left without a document would end with an error of its own while the others wait for it.
 
     Raises:
-        ValueError: fewer documents than processes.
+        ValueError: no document, or fewer than processes.
     """
     from lm_eval.evaluator_utils import get_sample_size
 
     listed = (samples or {}).get(name)
     count = min(len(task.eval_docs), get_sample_size(task, limit) or sys.maxsize) if listed is None else len(listed)
+    if not count:
+        raise ValueError(f"{name}: no document to score: its data file, --samples or --limit leave none")
     if count < processes:
         raise ValueError(f"{name}: {count} documents cannot be shared out over {processes} processes")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import logging
@@ -12,19 +11,27 @@ import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.judging.saved_texts import judge_saved
+from harness.machine.endings import says_what_is_kept
+from harness.machine.peers import await_peers
 from harness.machine.startup import imports_uncollected
-from harness.models.arguments import require_known_arguments
 from harness.scoring.conditions import eval_provenance, model_weights_sha256, served_provenance
+from harness.scoring.eval_config import (
+    HF_MODELS,
+    LONGEST_NAME,
+    OUR_MODELS,
+    eval_config,
+    require_fitting_names,
+    results_place,
+)
 from harness.scoring.eval_parser import eval_parser
-from harness.scoring.eval_table import print_scores
+from harness.scoring.eval_table import print_scores, shown_if_it_fails
 from harness.scoring.evaluation import Results, evaluate, write_scored
 from harness.scoring.hand_on import hand_on, without_samples
-from harness.scoring.metadata import require_known_metadata
+from harness.scoring.metadata import require_read_metadata
 from harness.scoring.sensitivity import (
     check,
     checkable,
@@ -33,7 +40,7 @@ from harness.scoring.sensitivity import (
     start_tokens_table,
     token_id,
 )
-from harness.scoring.served import CHAT, SERVED_MODELS, connect, prepare
+from harness.scoring.served import SERVED_MODELS, connect
 from harness.scoring.task_files import Selection, leaves, select
 from harness.scoring.trained import checkpoint_of, trained
 from harness.storage.sensitivity import add_sensitivity
@@ -43,9 +50,6 @@ from harness.terminal.secrets import masked, secrets_among
 if TYPE_CHECKING:
     from lm_eval.config.evaluate_config import EvaluatorConfig
 
-OUR_MODEL = "hf-any"
-OUR_MODELS = (OUR_MODEL, "hf-causal", "hf-masked", "hf-seq2seq")
-HF_MODELS = ("hf", "hf-auto", "huggingface", *OUR_MODELS)
 log = logging.getLogger(__name__)
 
 
@@ -71,24 +75,38 @@ def run(argv: Sequence[str]) -> None:
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     args = eval_parser().parse_args(argv)
+    hang_seconds, ddp_timeout = (vars(args).pop(name) for name in ("hang_seconds", "ddp_timeout"))
     also = _Also(*(vars(args).pop(name) for name in ("compare_start_token", "check_sensitivity", "verbose")))
-    config = _config(args)
+    config = eval_config(args)
     if config.verbosity:
         logging.getLogger("lm_eval").setLevel(config.verbosity)
     shown = masked(list(argv), secrets_among(config.model_args))
     command = "stereoscope eval " + _without_secrets(shlex.join(shown))
-    if config.model not in OUR_MODELS:  # others form their process group themselves, if they know any
-        _score_and_print(config, command, also)
-        return
-    from harness.machine.watch import watched_scoring
+    with says_what_is_kept(_kept(config)):
+        if config.model not in OUR_MODELS:  # others form their process group themselves, if they know any
+            if config.model in HF_MODELS:
+                await_peers(ddp_timeout, "ddp_timeout")
+            _score_and_print(config, command, also)
+            return
+        from harness.machine.watch import watched_scoring
 
-    with watched_scoring():
-        _score_and_print(config, command, also)
+        with watched_scoring(hang_seconds, ddp_timeout):
+            _score_and_print(config, command, also)
+
+
+def _kept(config: EvaluatorConfig) -> str:
+    cached = f"answers so far are in {config.use_cache}*, and " if config.use_cache else ""
+    if not config.output_path:
+        return f"{cached}no scores are kept, as without --output-path"
+    return f"{cached}scores are written when all tasks are through; what is in {config.output_path} is complete"
 
 
 def _score_and_print(config: EvaluatorConfig, command: str, also: _Also) -> None:
     # Before the model is loaded, which may take minutes.
     selection = _selection(config, config.metadata)
+    tasks = leaves(selection)
+    require_read_metadata(config.metadata.keys() - config.model_args.keys(), tasks)
+    require_fitting_names(tasks)
     checked = [] if also.sensitivity_items is None else checkable(leaves(selection))
     if config.model in HF_MODELS and (checkpoint := checkpoint_of(config.model_args)):
         trained(checkpoint)  # refused before anything is loaded if its split is another checkpoint's
@@ -97,12 +115,14 @@ def _score_and_print(config: EvaluatorConfig, command: str, also: _Also) -> None
             f"--model {config.model}: --compare-start-token and --check-sensitivity load a model in several ways, and "
             "a server has it in one; leave them out"
         )
+    with imports_uncollected():
+        _ = selection.loaded  # data, labels and all else that the tasks' readers refuse
     lm = connect(config, selection) if config.model in SERVED_MODELS else _load(config)
     other = None if also.start_token is None else token_id(lm, also.start_token)
     first = _score(lm, config, selection, command)
     if first is not None:
-        hand_on(first.results, config)
         print_scores(first.results, first.file, also.verbose, config.limit)
+        hand_on(first.results, config)
     if other is not None:
         _score_after(lm, config, command, other, first)
     if also.sensitivity_items is not None:
@@ -146,48 +166,6 @@ def _check_sensitivity(
     )
 
 
-def _config(args: argparse.Namespace) -> EvaluatorConfig:
-    """lm-eval's configuration, from flags and its `--config` file, with our defaults where neither speaks."""
-    from lm_eval.config.evaluate_config import EvaluatorConfig
-
-    given = {key: value for key, value in vars(args).items() if value is not None}
-    if args.config:
-        given = {**EvaluatorConfig.load_yaml_config(args.config), **given}
-    given["model"] = given.get("model") or OUR_MODEL
-    if given["model"] in OUR_MODELS:
-        given.setdefault("batch_size", "auto")
-    if given["model"] == CHAT:  # a chat takes messages, and the server has the template
-        given.setdefault("apply_chat_template", True)
-    # Given the file's name too, lm-eval would print all of its configuration.
-    config = EvaluatorConfig.from_cli(argparse.Namespace(**{**given, "config": None}))
-    if config.cache_requests:
-        raise ValueError(
-            "--cache-requests: lm-eval files requests under the task's name alone and would reuse those made from "
-            "other data or another prompt; leave it out"
-        )
-    for package, asked in (("wandb", config.wandb_args), ("trackio", config.trackio_args)):
-        if asked and find_spec(package) is None:
-            raise ValueError(f"--{package}_args needs {package}, which is not installed: pip install {package}")
-    if not config.tasks:
-        raise ValueError("--tasks: which? For example crows_pairs,stereoset,wikitext2")
-    require_known_metadata(given.get("metadata") or {})
-    if config.model in SERVED_MODELS:
-        prepare(config)
-    if config.model in OUR_MODELS and "device" not in given:
-        config.device = None
-    if config.model in HF_MODELS:
-        if not config.model_args.get("pretrained"):
-            require_known_arguments(config.model_args)
-            raise ValueError("--model-args pretrained=MODEL: which model? A folder or a hub id")
-        if "dtype" not in config.model_args:
-            log.info("scoring in float32; --model-args dtype=... chooses another precision")
-            config.model_args["dtype"] = "float32"
-        if config.model not in OUR_MODELS:  # ours do so anyway
-            config.model_args.setdefault("softmax_dtype", "float32")
-    config.log_samples = config.log_samples or bool(config.output_path)
-    return config
-
-
 def _load(config: EvaluatorConfig) -> Any:
     with imports_uncollected():
         import lm_eval.models  # noqa: F401 - registers lm-eval's models
@@ -225,20 +203,22 @@ def _score(
     if config.show_config:
         print(json.dumps(without_samples(results), indent=2, default=handle_non_serializable, ensure_ascii=False))
     if config.output_path:
-        path = Path(config.output_path)
-        folder, name = (path.parent, path.stem) if path.suffix == ".json" else (path / _folder_name(results), "results")
-        provenance, seconds = None, round(time.monotonic() - started, 3)
-        if config.model in HF_MODELS:
-            provenance = eval_provenance(lm, config.model_args, results, command, seconds)
-        elif config.model in SERVED_MODELS:
-            provenance = served_provenance(lm, results, command, seconds)
-        else:
-            log.warning("--model %s has no weights to name in the results, so reports pass them over", config.model)
-        written = write_scored(folder / subfolder, results, provenance, name=name)
-        if config.model in SERVED_MODELS:
-            lm.answers.close(keep=bool(config.use_cache))  # the results hold them now
-        written = judge_saved(written) or written
-        results["results"] = json.loads(written.read_text(encoding="utf-8"))["results"]
+        folder, name = results_place(config.output_path)
+        folder = folder if name else folder / _folder_name(results)
+        provenance, written = None, None
+        with shown_if_it_fails(results, lambda: written):
+            seconds = round(time.monotonic() - started, 3)
+            if config.model in HF_MODELS:
+                provenance = eval_provenance(lm, config.model_args, results, command, seconds)
+            elif config.model in SERVED_MODELS:
+                provenance = served_provenance(lm, results, command, seconds)
+            else:
+                log.warning("--model %s has no weights to name in the results, so reports pass them over", config.model)
+            written = write_scored(folder / subfolder, results, provenance, name=name or "results")
+            if config.model in SERVED_MODELS:
+                lm.answers.close(keep=bool(config.use_cache))  # the results hold them now
+            written = judge_saved(written) or written
+            results["results"] = json.loads(written.read_text(encoding="utf-8"))["results"]
         return _Outcome(results, written)
     return _Outcome(results, None)
 
@@ -281,7 +261,12 @@ def _cache(lm: Any, config: EvaluatorConfig) -> str | None:
 
 
 def _folder_name(results: Results) -> str:
-    return str(results["model_name_sanitized"])
+    """lm-eval's name of the model, cut with a digest where a folder could not have it."""
+    name = str(results["model_name_sanitized"])
+    if len(name.encode()) <= LONGEST_NAME:
+        return name
+    kept = name.encode()[-LONGEST_NAME:].decode(errors="ignore")
+    return f"{hashlib.sha256(name.encode()).hexdigest()[:16]}_{kept}"
 
 
 def _without_secrets(command: str) -> str:

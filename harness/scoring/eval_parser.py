@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 
+from harness.machine.peers import HANG_SECONDS, PEER_SECONDS
 from harness.scoring.sensitivity import ITEMS
 from harness.terminal.options import DashedParser
 
@@ -90,8 +91,33 @@ def eval_parser() -> DashedParser:
         help=f"score a sample of items a task ({ITEMS}) also in float32, after BOS and EOS and in other words, print "
         "how far each moves the scores, and keep it for the report",
     )
+    ours.add_argument(
+        "--hang-seconds",
+        type=_seconds,
+        default=HANG_SECONDS,
+        metavar="<seconds>",
+        help="of several processes: end, and name the one that hangs, when others have waited so long for it and it "
+        f"did nothing (default: {HANG_SECONDS:g})",
+    )
+    ours.add_argument(
+        "--ddp-timeout",
+        type=_seconds,
+        default=PEER_SECONDS,
+        metavar="<seconds>",
+        help=f"of several processes: wait so long for all of them to come (default: {PEER_SECONDS:g})",
+    )
     parser.finish()
     return parser
+
+
+def _seconds(given: str) -> float:
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{given!r}: expected seconds, more than 0")
+    return seconds
 
 
 def _positive(given: str) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,6 +37,25 @@ def print_scores(results: Mapping[str, Any], file: Path | None, everything: bool
         print("Nothing was kept: --output-path FOLDER writes results and samples, for `stereoscope report FOLDER`.")
     else:
         print(f"Results and samples: {file.parent}\nA page with all of it: stereoscope report {file.parent}")
+
+
+@contextmanager
+def shown_if_it_fails(results: Mapping[str, Any], written: Callable[[], Path | None]) -> Iterator[None]:
+    """What comes after hours of scoring may fail, and the scores are printed first then.
+
+    Args:
+        written: the results file so far.
+    """
+    try:
+        yield
+    except Exception:
+        file = written()
+        # Texts that are not judged have no scores yet.
+        known = {task: values for task, values in results["results"].items() if not _is_generation(task)}
+        print(f"{printed(list(lines({**results, 'results': known})))}\n")
+        print("The scores are complete; what failed came after them.", end=" ")
+        print(f"Results and samples: {file.parent}" if file else "They could not be written.", flush=True)
+        raise
 
 
 class Line(NamedTuple):
@@ -117,3 +137,7 @@ def _of_lm_eval(task: str, values: Mapping[str, Any], results: Mapping[str, Any]
 
 def _count(n: float | None) -> int | None:
     return None if n is None else int(n)
+
+
+def _is_generation(task: str) -> bool:
+    return task in BENCHMARKS and BENCHMARKS[task].generation is not None

@@ -145,7 +145,7 @@ def evaluate(
     from harness.scoring.generation_task import GenerationTask
 
     selection = tasks if isinstance(tasks, Selection) else select(tasks, metadata)
-    loaded = selection.manager.load(selection.names)
+    loaded = selection.loaded
     if limits:
         # lm-eval has one limit for all tasks, and takes lists of documents a task instead; it refuses too long ones.
         asked = dict.fromkeys(loaded["tasks"], limits) if isinstance(limits, int) else limits

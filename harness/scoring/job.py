@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from harness.machine.endings import says_what_is_kept
+from harness.machine.peers import HANG_SECONDS, PEER_SECONDS
 from harness.machine.startup import imports_uncollected
 from harness.storage.provenance import MatchedBy
 from harness.terminal.libraries import take_over_libraries
@@ -50,6 +52,8 @@ class Job(BaseModel):
     limits: dict[str, int] = Field(default_factory=dict)
     metadata: dict[str, Any] = Field(default_factory=dict)
     gen_kwargs: dict[str, Any] = Field(default_factory=dict)
+    hang_seconds: float = HANG_SECONDS
+    ddp_timeout: float = PEER_SECONDS
     command: str
     targets: tuple[JobTarget, ...]
 
@@ -65,7 +69,8 @@ def run_job(file: Path) -> None:
 
     disable_progress_bar()
     job = Job.model_validate_json(file.read_text(encoding="utf-8"))
-    with watched_scoring():
+    kept = "the models that were scored before are saved, and the same command goes on with the rest"
+    with says_what_is_kept(kept), watched_scoring(job.hang_seconds, job.ddp_timeout):
         _score_targets(job)
 
 

@@ -2,16 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from functools import cache
 
+from harness.data.continuation import TEMPLATE_KEY
+from harness.data.prompt import WORDING
+from harness.metrics.benchmarks import BENCHMARKS, HELD_OUT_OF
 from harness.models.arguments import OF_CLASSES, OF_LOADING
+from harness.scoring.task_files import check_task_files
+from harness.storage.shipped import shipped
 from harness.terminal.nearest import did_you_mean
 
 _SETTINGS = (
-    "data_dir split permutations prompt_template continuation_template k toxicity_classifier toxicity_label "
-    "regard_classifier allow_pickle"
+    "data_dir split permutations prompt_template wording continuation_template k toxicity_classifier toxicity_label "
+    "regard_classifier allow_pickle sampled_tokens"
 )
 SETTINGS = tuple(_SETTINGS.split())
+
+
+_OF_QUESTIONS = ("permutations", "prompt_template", WORDING)
+_OF_TEXTS = ("k", TEMPLATE_KEY)
+
+
+def settings_of(task: str) -> set[str]:
+    """The keys that a task of this project reads, beside those that name the model."""
+    benchmark = BENCHMARKS[task]
+    read = {"data_dir"}
+    if task in HELD_OUT_OF.values():
+        read.add("split")
+    if benchmark.data == "wikitext2":
+        read.add("sampled_tokens")
+    if benchmark.generation is not None:
+        read.update(_OF_TEXTS)
+    elif "_prompt" in task:
+        read.update(_OF_QUESTIONS)
+    if benchmark.generation in ("toxicity", "regard"):
+        read.update((f"{benchmark.generation}_classifier", "allow_pickle"))
+    if benchmark.generation == "toxicity":
+        read.add("toxicity_label")
+    return read
+
+
+def require_read_metadata(names: Iterable[str], tasks: Collection[str]) -> None:
+    """Refuse a key that no task of a run reads, which would change nothing; others' tasks may read any.
+
+    Args:
+        tasks: groups taken apart.
+
+    Raises:
+        ValueError: names the key, the nearest one that is read, and all of them.
+    """
+    if not tasks or not set(tasks) <= _ours():
+        return
+    read = sorted(set().union(*map(settings_of, tasks)))
+    for name in names:
+        if name not in (*read, *OF_CLASSES, *OF_LOADING):
+            elsewhere = " It is a setting of other tasks." if name in SETTINGS else ""
+            raise ValueError(
+                f"metadata: no task of this run reads {name!r}{did_you_mean(name, read)}{elsewhere} They read "
+                f"{', '.join(read)}"
+            )
+
+
+@cache
+def _ours() -> frozenset[str]:
+    return frozenset(check_task_files(shipped("tasks")) & BENCHMARKS.keys())
 
 
 def require_known_metadata(names: Iterable[str]) -> None:

@@ -4,20 +4,34 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from harness.data.plugins import leave_out, left_out
-from harness.metrics.benchmarks import plugins
+from harness.data.sources import SOURCES, Name
+from harness.metrics.benchmarks import BENCHMARKS, plugins
 from harness.storage.shipped import shipped
 from harness.terminal.nearest import did_you_mean
 
 
-class Selection(NamedTuple):
+@dataclass(frozen=True)
+class Selection:
     """lm-eval's task manager and the names in it that were asked for."""
 
     manager: Any
     names: list[str]
+
+    @cached_property
+    def loaded(self) -> dict[str, Any]:
+        """The tasks with their data, as lm-eval's manager loads them: once, before a model is.
+
+        Raises:
+            FileNotFoundError, ValueError: what the tasks' readers find wrong with data, settings or the model's config.
+        """
+        loaded: dict[str, Any] = self.manager.load(self.names)
+        return loaded
 
 
 def check_task_files(folder: Path) -> set[str]:
@@ -96,6 +110,15 @@ def select(tasks: Sequence[str], metadata: Mapping[str, Any], include_path: str 
 def leaves(selection: Selection) -> list[str]:
     """The tasks that the selected names stand for, groups and tags taken apart; a YAML file stands for itself."""
     return list(dict.fromkeys(leaf for name in selection.names for leaf in _leaves(name, selection.manager)))
+
+
+@cache
+def sources_of(tasks: tuple[str, ...]) -> list[Name]:
+    """The data files that the tasks read, those of this project's and of plugins."""
+    found: set[Name] = set()
+    for benchmark in (BENCHMARKS[task] for task in leaves(select(tasks, {})) if task in BENCHMARKS):
+        found |= {benchmark.data} | ({"hurtlex"} if benchmark.generation == "honest" else set())
+    return [name for name in SOURCES if name in found]
 
 
 def _leaves(name: str, manager: Any) -> list[str]:

@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from harness.storage.text import read_text
+
 
 def atomic_write(path: Path, chunks: str | Iterable[str]) -> None:
     """Write text to `path` so that the file is either the old one or the complete new one, whatever happens."""
@@ -29,6 +31,26 @@ def atomic_write(path: Path, chunks: str | Iterable[str]) -> None:
         with contextlib.suppress(FileNotFoundError):
             Path(name).unlink()
         raise
+
+
+def require_writable(folder: Path, setting: str = "output_dir") -> None:
+    """Make the folder, and write a block of 4 KiB into it and away again.
+
+    Args:
+        setting: what named the folder, for the message.
+
+    Raises:
+        OSError: the folder cannot be made or written, or the disk is full; names the folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(4096))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        why = f"{setting} {folder} cannot be written ({error.strerror}); give another, or make room"
+        raise OSError(error.errno, why) from error
 
 
 def looked_in(*folders: Path) -> str:
@@ -55,10 +77,11 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[tuple[str | int, ...], i
     """A YAML mapping and the line, from 1, of each of its keys and list items, by path from the top.
 
     Raises:
-        ValueError: not YAML, not a mapping, or a key twice in one mapping; names file and line.
+        ValueError: not UTF-8, not YAML, not a mapping, or a key twice in one mapping; names file and line.
     """
+    text = read_text(path)
     try:
-        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         raise ValueError(f"{path}: not YAML: {error}") from error
     if not isinstance(node, yaml.MappingNode):
@@ -68,7 +91,7 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[tuple[str | int, ...], i
         if place in lines:
             raise ValueError(f"{path}, line {line}: {place[-1]!r} stands on line {lines[place]} already")
         lines[place] = line
-    loaded: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    loaded: dict[str, Any] = yaml.safe_load(text)
     return loaded, lines
 
 

@@ -14,9 +14,10 @@ from torch import zeros
 
 from harness.data.crows_pairs import Pair
 from harness.data.split import Split
+from harness.storage.files import require_writable
 from training.checkpoints import complete_checkpoints
 from training.config import PairArguments, TrainingArguments
-from training.disk import full_disk_explained, require_writable
+from training.disk import full_disk_explained
 from training.run import train_fold
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import tiny_models
 
 from harness.machine.ranks import DONE, Record, Seen, judge
+from harness.machine.watch import Watch
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -55,7 +57,8 @@ def test_a_stopped_rank_gets_its_patience_in_every_phase() -> None:
         assert "stopped (SIGSTOP)" in message
 
 
-STUCK = Seen(record(idle=46.0, waiting=True))
+STUCK = Seen(record(idle=46.0, still=46.0, waiting=True, waited=46.0))
+IDLE = Seen(record(idle=46.0, still=46.0))
 
 
 def test_a_rank_on_another_machine_that_fell_silent_is_named() -> None:
@@ -66,8 +69,8 @@ def test_a_rank_on_another_machine_that_fell_silent_is_named() -> None:
 
 
 def test_the_rank_that_does_not_wait_for_others_is_the_one_that_hangs() -> None:
-    busy = Seen(record(idle=46.0, place="pairs.py, line 80, __getitem__"))
-    message, ranks = blamed({0: STUCK, 1: busy, 2: STUCK})
+    idle = Seen(record(idle=46.0, still=46.0, place="pairs.py, line 80, __getitem__"))
+    message, ranks = blamed({0: STUCK, 1: idle, 2: STUCK}, None)
     assert ranks == [1]
     assert "no progress for 46 s in `step 9`, pairs.py, line 80, __getitem__" in message
 
@@ -80,14 +83,52 @@ def test_the_rank_that_is_a_step_behind_is_the_one_that_hangs() -> None:
 
 @pytest.mark.parametrize("limit", [None, 1800.0])
 def test_a_slow_phase_such_as_saving_is_not_a_hang(limit: float | None) -> None:
-    assert blamed({0: STUCK, 1: STUCK}, limit) == ("", [])
+    assert blamed({0: STUCK, 1: Seen(record(idle=46.0))}, limit) == ("", [])
 
 
-def test_one_process_that_hangs_alone_is_named() -> None:
-    assert judge(0, {0: Seen(record(idle=46.0))}, 45.0, 45.0)[1] == [0]
+@pytest.mark.parametrize("limit", [None, 450.0])
+def test_a_rank_that_computes_for_long_in_a_step_is_left_alone(limit: float | None) -> None:
+    computes = Seen(record(idle=140.0))
+    waits = Seen(record(idle=140.0, still=139.0, waiting=True, waited=139.0))
+    assert blamed({0: waits, 1: computes}, limit) == ("", [])
 
 
-STILL = Seen(record(phase="saving after step 30", idle=200.0, still=46.0, waiting=True))
+def test_ranks_that_pause_together_have_let_nobody_down() -> None:
+    pauses = Seen(record(idle=140.0, still=140.0))
+    just_waits = Seen(record(idle=140.0, still=140.0, waiting=True, waited=2.0))
+    assert blamed({0: pauses, 1: pauses}, 450.0) == ("", [])
+    assert blamed({0: just_waits, 1: pauses}, 450.0) == ("", [])
+
+
+def test_ranks_that_pause_together_for_ever_are_named() -> None:
+    assert blamed({0: Seen(record(still=451.0)), 1: Seen(record(still=451.0))}, None)[1] == [0, 1]
+
+
+def test_beside_an_idle_rank_one_that_seems_to_compute_in_a_backward_pass_waits() -> None:
+    spins = Seen(record(idle=46.0, waiting=True, waited=46.0))
+    assert blamed({0: spins, 1: IDLE}, None)[1] == [1]
+    assert blamed({0: spins, 1: spins}, None) == ("", [])
+
+
+def test_a_step_that_computes_for_ever_is_named() -> None:
+    waits = Seen(record(idle=451.0, still=450.0, waiting=True, waited=450.0))
+    assert blamed({0: waits, 1: Seen(record(idle=451.0))}, 450.0)[1] == [1]
+
+
+def test_the_first_step_counts_as_the_longest_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter([0.0, 10.0, 126.0, 127.0, 130.0])
+    monkeypatch.setattr("harness.machine.watch.time.monotonic", lambda: next(now))
+    watch = Watch(0, 1, patience=45.0, slow=1800.0)
+    watch.mark("step 1", "first step")
+    assert watch.limit == 1800.0
+    watch.mark("saving after step 1", "slow")
+    watch.mark("after saving step 1", "step")
+    assert watch.limit == 10 * 45 + 3 * 116
+    watch.mark("step 2", "step")
+    assert watch.limit == 10 * 45 + 3 * 116
+
+
+STILL = Seen(record(phase="saving after step 30", idle=200.0, still=46.0, waiting=True, waited=46.0))
 
 
 @pytest.mark.parametrize("limit", [None, 1800.0])
@@ -108,12 +149,45 @@ def test_a_machine_that_fell_silent_counts_as_standing_still() -> None:
     assert blamed({0: STILL, 1: gone_quiet}, None)[1] == [1]
 
 
+def steps(last: str) -> tuple[int, str]:
+    """The exit code of three steps of two ranks, of which rank 1 does so in the last, and what they said."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    shared = {**os.environ, "PYTHONPATH": str(ROOT), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2"}
+    program = [sys.executable, str(ROOT / "tests" / "stepping.py"), last]
+    ranks = [
+        subprocess.Popen(program, env={**shared, "RANK": str(rank)}, stderr=subprocess.PIPE, text=True)
+        for rank in range(2)
+    ]
+    said = "".join(rank.communicate(timeout=120)[1] for rank in ranks)
+    return max(abs(rank.returncode) for rank in ranks), said
+
+
+@pytest.mark.slow
+@pytest.mark.distributed
+def test_steps_of_three_times_hang_seconds_are_healthy() -> None:
+    assert steps("pause") == (0, "")
+
+
+@pytest.mark.slow
+@pytest.mark.distributed
+@pytest.mark.parametrize("last", ["hang", "compute for ever"])
+def test_a_rank_that_hangs_after_such_steps_is_named_with_the_setting_on_a_line_of_its_own(last: str) -> None:
+    code, said = steps(last)
+    assert code == 1
+    assert "rank 1 (process" in said
+    assert "in `step 3`" in said
+    assert "\nWhere nothing hangs and it is only slow, set hang_seconds higher\n" in said
+
+
 @pytest.mark.slow
 @pytest.mark.distributed
 def test_scoring_ends_when_a_rank_hangs_while_the_other_waits_for_its_scores(tmp_path: Path) -> None:
     config = ROOT / "accelerate_configs" / "cpu_2proc.yaml"
     launch = ["-m", "accelerate.commands.launch", "--config_file", str(config), "--main_process_port", "0"]
     asked = ["--model_args", f"pretrained={tiny_models.byte_llama(tmp_path)}", "--tasks", "crows_pairs", "--limit", "4"]
+    asked += ["--hang-seconds", "5"]
     data = ["--metadata", '{"data_dir": "sample"}']
     command = [sys.executable, *launch, str(ROOT / "tests" / "hanging.py"), "eval", *asked, *data]
     environment = {**os.environ, "HANG_IN": "scoring", "PYTHONPATH": str(ROOT)}

@@ -176,6 +176,18 @@ def test_markup_escapes_text_and_attributes_but_not_markup() -> None:
     assert '<td class="text">&lt;x&gt;</td><td class="number">1</td>' in table(["a", "b"], [["<x>", "1"]])
 
 
+def test_names_in_any_script_and_of_any_length_fit_into_the_picture(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    write_run(tmp_path / "a", model="模型-модель")
+    write_run(tmp_path / "b", model="long-" * 60 + "end", parameters=360_000_000)
+    picture = plot_svg(analyse(find_runs([tmp_path / "a", tmp_path / "b"])))
+    assert ">模型-модель<" in picture
+    assert "long-long-long-long-…" in picture
+    assert "-end<" in picture
+    assert not [str(warning.message) for warning in recwarn if "Glyph" in str(warning.message)]
+
+
 def test_the_picture_has_no_date_and_no_random_ids(tmp_path: Path) -> None:
     report: Report = analyse(find_runs([write_run(tmp_path / "run")]))
     picture = plot_svg(report)
