@@ -115,9 +115,10 @@ def _score_and_print(config: EvaluatorConfig, command: str, also: _Also) -> None
             f"--model {config.model}: --compare-start-token and --check-sensitivity load a model in several ways, and "
             "a server has it in one; leave them out"
         )
+    served = connect(config, selection) if config.model in SERVED_MODELS else None
     with imports_uncollected():
         _ = selection.loaded  # data, labels and all else that the tasks' readers refuse
-    lm = connect(config, selection) if config.model in SERVED_MODELS else _load(config)
+    lm = served or _load(config)
     other = None if also.start_token is None else token_id(lm, also.start_token)
     first = _score(lm, config, selection, command)
     if first is not None:
