@@ -256,6 +256,10 @@ class TransformersLM(HFLM):
             return
         super()._create_model(pretrained, output_loading_info=True, **kwargs)
         self._model, loading = self._model
+        head, embeddings = self._model.get_output_embeddings(), self._model.get_input_embeddings()
+        if head is not None and head.weight is not embeddings.weight:
+            # transformers calls every T5 tied and loads FLAN-T5's own head all the same; lm-eval then ties it.
+            self._model.config.tie_word_embeddings = False
         # transformers draws them at random and goes on; of a checkpoint without a vocabulary head that scores noise.
         parameters = {name for name, _ in self._model.named_parameters()}
         if missing := sorted(parameters & set(loading["missing_keys"])):

@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
+from torch import nn
+
 
 def unknown_token(tokenizer: Any, model: Any, *ids: Sequence[int]) -> str | None:
     """What to say of the first token that the model has no embedding for; None if it has them all."""
-    embeddings = model.get_input_embeddings().num_embeddings
+    # An adapter on the embeddings wraps them.
+    wrapped = model.get_input_embeddings().modules()
+    embeddings = next(module.num_embeddings for module in wrapped if isinstance(module, nn.Embedding))
     found = next((token for token in chain(*ids) if token >= embeddings), None)
     if found is None:
         return None

@@ -14,9 +14,10 @@ from harness.machine.endings import says_what_is_kept
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = """
-import hashlib, sys, time
+import hashlib, signal, sys, time
 from harness.machine import endings
 endings.GRACE = 0.2
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job inherits as ignored
 with endings.says_what_is_kept("all is kept"):
     print("ready", flush=True)
     {work}

@@ -87,6 +87,24 @@ def test_batches_of_mixed_lengths_score_what_the_definition_scores(
     assert scores(Seq2SeqLM(str(t5), batch_size=batch_size)) == pytest.approx(expected, abs=1e-4)
 
 
+def test_flan_t5s_own_output_head_is_the_one_that_scores(t5: Path, tmp_path: Path) -> None:
+    """transformers says of every T5 that head and embeddings are one, and lm-eval makes them so."""
+    tokenizer = AutoTokenizer.from_pretrained(t5)
+    model = AutoModelForSeq2SeqLM.from_pretrained(t5)
+    torch.manual_seed(0)
+    model.lm_head.weight = torch.nn.Parameter(torch.randn_like(model.shared.weight))
+    model.config.tie_word_embeddings = False  # as it is saved; loading has it True again
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    expected = [
+        by_definition(tmp_path, *(tokenizer(text)["input_ids"] for text in pair), start=tokenizer.pad_token_id)
+        for pair in TEXTS
+    ]
+    found = scores(Seq2SeqLM(str(tmp_path)))
+    assert found == pytest.approx(expected, abs=1e-4)
+    assert found != pytest.approx(scores(Seq2SeqLM(str(t5))), abs=0.1)
+
+
 def test_the_end_token_is_scored(t5: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(t5)
     source, target = tokenizer("the nurse was")["input_ids"], tokenizer("kind")["input_ids"]
