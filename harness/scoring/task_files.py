@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -97,7 +98,7 @@ def select(tasks: Sequence[str], metadata: Mapping[str, Any], include_path: str 
     manager = own = TaskManager(include_path=folders, include_defaults=False, metadata=dict(metadata))
     wanted = [name for task in tasks for name in _files(task, own)]
     if not all(_matches(name, own) for name in wanted):
-        manager = TaskManager(include_path=folders, metadata=dict(metadata))
+        manager = _with_lm_evals_own(tuple(map(str, folders)), metadata)
     if unknown := [name for name in wanted if not _matches(name, manager)]:
         told = ", ".join(unknown) + did_you_mean(unknown[0], [*own.all_tasks, *manager.all_tasks])
         raise ValueError(
@@ -105,6 +106,23 @@ def select(tasks: Sequence[str], metadata: Mapping[str, Any], include_path: str 
             + "".join(f" Left out are those of {plugin}: {why}." for plugin, why in left_out().items())
         )
     return Selection(manager, list(dict.fromkeys(match for name in wanted for match in _matches(name, manager))))
+
+
+def _with_lm_evals_own(folders: tuple[str, ...], metadata: Mapping[str, Any]) -> Any:
+    from lm_eval.tasks._factory import TaskFactory
+
+    manager = copy(_indexed(folders))
+    manager.metadata = dict(metadata)
+    manager._factory = TaskFactory(meta=dict(metadata))
+    return manager
+
+
+@cache
+def _indexed(folders: tuple[str, ...]) -> Any:
+    """A manager of lm-eval's thousands of tasks and those of folders: reading their names takes ten seconds, once."""
+    from lm_eval.tasks import TaskManager
+
+    return TaskManager(include_path=list(folders))
 
 
 def leaves(selection: Selection) -> list[str]:
