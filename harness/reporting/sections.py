@@ -88,13 +88,13 @@ def stage_table(index: Index, stages: Sequence[Stage], measures: Sequence[tuple[
         legend = metric_legend(metric)
         told = [task_name(task), *([entry.setting] if entry and entry.setting else []), legend.unit]
         name = joined(element("strong", legend.label), element("small", ", ".join(told)))
-        tested = [change(entry, decimals), p_text(entry.p_value if entry else None)] if steps else []
-        tested += [distance(entry, decimals)] if steps else []
-        tested += [beyond_control(entry, decimals)] if controls else []
+        tested = [_stacked(change(entry, decimals), entry.p_value if entry else None)] if steps else []
+        tested += [_stacked(distance(entry, decimals))] if steps else []
+        tested += [_stacked(beyond_control(entry, decimals))] if controls else []
         lines.append([name, _IDEAL[legend.best], counted(entry), *cells, *tested])
     header = ["measure", "ideal", "items", *(_heading(stage) for stage in [*shown, *controls])]
-    header += [f"change, {_step(last)} (95%)", "p", "distance from 50 or 0 (95%)"] if steps else []
-    header += ["nearer to the ideal than the control (95%)"] if controls else []
+    header += [f"change, {_step(last)}", "distance from 50 or 0"] if steps else []
+    header += ["beyond the control"] if controls else []
     notes = [_one_sided(metric for _, metric in measures), *(_about(control) for control in controls[:1])]
     if len(steps) > MOST_STEPS:
         notes.append("Earlier steps are in the plot, report.json and leaderboard.md.")
@@ -265,6 +265,14 @@ def _with_interval(entry: Entry | None, decimals: int) -> Html:
     return joined(number(entry, decimals), element("small", interval(entry, decimals)))
 
 
+def _stacked(told: str, p_value: float | None = None) -> Html:
+    """A change, and its interval and p value below it: side by side they would be wider than a page."""
+    value, _, ends = told.partition(" (")
+    p = p_text(p_value)
+    below = [ends.rstrip(")"), "" if p_value is None else f"p {p}" if p.startswith("<") else f"p = {p}"]
+    return joined(value, *(element("small", line) for line in below if line))
+
+
 def part_table(
     entries: Sequence[Entry], kind: str, beside: Mapping[str, Mapping[str | None, Entry]] | None = None
 ) -> Html:
@@ -284,7 +292,7 @@ def part_table(
             NOTHING if entry.base_value is None else f"{entry.base_value:.1f}",
             _with_interval(entry, 1),
             *(number(of_part.get(entry.part), _DECIMALS.get(metric, 1)) for metric, of_part in more.items()),
-            change(entry),
+            _stacked(change(entry)),
             p_text(entry.p_value if kind == "half" else entry.p_holm),
             flag_chips(entry.flags),
         ]
@@ -293,7 +301,7 @@ def part_table(
     p = "p" if kind == "half" else "p (Holm)"
     now = "base" if any(entry.stage == "base" for entry in entries) else "last step"
     before = NOTHING if now == "base" else "base"
-    header = [kind, "items", "clusters", before, now, *(_SHORT[metric] for metric in more), "change (95%)", p, "flags"]
+    header = [kind, "items", "clusters", before, now, *(_SHORT[metric] for metric in more), "change", p, "flags"]
     return table(header, lines, text_columns=(0, len(header) - 1))
 
 
