@@ -160,36 +160,6 @@ def test_a_killed_training_process_is_started_again_and_sigterm_to_the_run_loses
     assert timeless(tmp_path / "out" / "report") == timeless(finished[1] / "report")
 
 
-@pytest.mark.slow
-@pytest.mark.distributed
-def test_sigterm_to_a_run_that_trains_in_two_processes_saves_the_step_that_it_was_at(
-    model: Path, tmp_path: Path
-) -> None:
-    config = "cpu_2proc"
-    steps = {"num_folds": 2, "folds": [0], "max_steps": 80, "save_strategy": "steps", "save_steps": 40}
-    training = {**steps, "accelerate_config": config, "per_device_train_batch_size": 2}
-    changes = {"scoring": {"accelerate_config": config}, "training": training, "data_dir": None}
-    experiment = write(tmp_path / "tiny.yaml", model, tasks=["crows_pairs"], **changes)
-    # Without data the sample is scored, which the run says once, and neither its stages nor their processes.
-    nowhere = {**ENVIRONMENT, "STEREOSCOPE_DATA": "", "STEREOSCOPE_CACHE": str(tmp_path / "cache")}
-    arguments = ("run", experiment, "--output_dir", tmp_path / "out")
-    fold = tmp_path / "out" / "tiny" / "training" / "fold-0"
-    process = subprocess.Popen(stereoscope(*arguments), env=nowhere, cwd=HERE, stderr=subprocess.PIPE, text=True)
-    wait_for(fold / "checkpoint-40")
-    process.send_signal(signal.SIGTERM)
-    assert process.stderr is not None
-    output = process.stderr.read()
-    assert process.wait() == 128 + signal.SIGTERM
-    saved = max(int(folder.name.partition("-")[2]) for folder in fold.glob("checkpoint-*"))
-    assert 40 < saved < 80
-    assert f"stopped by SIGTERM after step {saved} of 80" in output
-    output = finish(*arguments, environment=nowhere)
-    assert f"resuming from checkpoint-{saved}" in output
-    assert output.count("scores on the built-in sample") == 1
-    assert {folder.name for folder in fold.glob("checkpoint-*")} == {"checkpoint-40", "checkpoint-80"}
-    assert imported(HERE) == []
-
-
 def wait_for(folder: Path, seconds: float = 240) -> None:
     deadline = time.monotonic() + seconds
     while not folder.is_dir():
