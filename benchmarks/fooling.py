@@ -73,6 +73,7 @@ def main() -> None:
             make(run)
         rows.append((name, told, why, said_of(run)))
         print(f"{name}: {rows[-1][-1]}", flush=True)
+    rows += [(name, told, why, said_of(run)) for name, told, why, run in _beside_placebos(given.folder)]
     if (clean := given.folder / "noise-5-seed-0").is_dir():
         rows += [(name, told, why, said_of(run)) for name, told, why, run in _tampered(clean, given.folder)]
     lines = [f"| {told} | {said.cells} | {said.word} | {said.conclusion} | {why} |" for _, told, why, said in rows]
@@ -293,6 +294,27 @@ def _answered_at_random(given: argparse.Namespace, run: Path) -> None:
         PROVENANCE_KEY: base.provenance.model_copy(update=told).model_dump(mode="json"),
     }
     write_results(run / "step", results, {QUESTIONS: (f"{json.dumps(line)}\n" for line in lines)})
+
+
+def _beside_placebos(folder: Path) -> Iterator[tuple[str, str, str, Path]]:
+    """Each of the least noisy models as if it were trained, with the others of its kind as its controls."""
+    runs = {seed: folder / f"noise-5-seed-{seed}" for seed in (0, 1, 2)}
+    if not all(list((run / "step").glob("results_*.json")) for run in runs.values()):
+        return
+    for seed, own in runs.items():
+        run = folder / f"noise-5-seed-{seed}-placebo"
+        shutil.rmtree(run, ignore_errors=True)
+        shutil.copytree(own, run)
+        for other in runs.keys() - {seed}:
+            (scored,) = find_scored(runs[other] / "step")
+            told = {"stage": "control", "control": "noise", "matched_by": "perplexity", "seed": other, "step": None}
+            provenance = scored.provenance.model_copy(update={**told, "checkpoint": None})
+            results = {**scored.results, PROVENANCE_KEY: provenance.model_dump(mode="json")}
+            lines = {
+                task: [f"{json.dumps(line)}\n" for line in scored.samples(task)] for task in scored.provenance.tasks
+            }
+            write_results(run / f"control-{other}", results, lines)
+        yield run.name, f"noise of 5%, seed {seed}, beside the other two seeds as placebos", "damage", run
 
 
 def _tampered(clean: Path, folder: Path) -> Iterator[tuple[str, str, str, Path]]:

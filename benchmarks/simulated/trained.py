@@ -36,11 +36,11 @@ def same_items(world: World, runs: int, experiments: int, random: np.random.Gene
         return Trained(after[0], before, Design(np.ones(len(TERMS))))
     design = Design(np.ones(len(TERMS)), (Units(np.full(runs, 1 / runs), left_out=False),))
     rows = _rows(runs, design)
-    return Trained(rows.joined(after), rows.of_base(before), design)
+    return Trained(rows.joined(after), rows.of_base([before]), design)
 
 
 def _rows(runs: int, design: Design) -> Rows:
-    return Rows(({},) * runs, None, tuple((run,) for run in range(runs)), design)
+    return Rows(({},) * runs, (), tuple((run,) for run in range(runs)), design)
 
 
 def held_out(world: World, runs: int, experiments: int, random: np.random.Generator) -> tuple[Trained, Trained]:
