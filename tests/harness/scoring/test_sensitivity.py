@@ -102,6 +102,9 @@ def test_where_nothing_could_be_chosen_otherwise_that_is_said(
     assert "nothing here could have been chosen otherwise" in capsys.readouterr().out
 
 
-def test_a_task_that_compares_nothing_is_refused_before_the_model_is_loaded(byte_llama: Path) -> None:
+def test_a_task_that_compares_nothing_is_refused_before_the_model_is_loaded(
+    byte_llama: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.scoring.eval_command._load", lambda config: pytest.fail("loaded"))
     with pytest.raises(ValueError, match=r"--check-sensitivity: .*crows_pairs"):
-        run(shlex.split(f"--model_args pretrained={byte_llama}/absent --tasks wikitext2 --check-sensitivity"))
+        run(shlex.split(f"--model_args pretrained={byte_llama} --tasks wikitext2 --check-sensitivity"))
