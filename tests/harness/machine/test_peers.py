@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -86,6 +87,14 @@ def test_training_gives_up_when_it_is_told_to(place: str, byte_llama: Path, tmp_
         parse(["--model-name-or-path", str(byte_llama), "--output-dir", str(tmp_path), "--ddp-timeout", "1"])
 
 
+@pytest.fixture
+def hears_ctrl_c() -> Iterator[None]:
+    """What starts inside hears it, also where the test run is a shell's background job, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.slow
 @pytest.mark.distributed
 @pytest.mark.parametrize(
@@ -97,7 +106,7 @@ def test_training_gives_up_when_it_is_told_to(place: str, byte_llama: Path, tmp_
     ],
 )
 def test_a_signal_ends_a_process_that_waits_with_a_last_line(
-    module: str, number: int, code: int, last: str, place: str, byte_llama: Path, tmp_path: Path
+    module: str, number: int, code: int, last: str, place: str, byte_llama: Path, tmp_path: Path, hears_ctrl_c: None
 ) -> None:
     asked = {
         "training": ["--model-name-or-path", str(byte_llama), "--output-dir", "OUT", "--data-dir", "sample"],
