@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 from harness.metrics.aggregation import Scores, ratio
 from harness.metrics.benchmarks import Benchmark, Metric
@@ -75,7 +75,7 @@ def pooled(name: str, parts: Sequence[Benchmark]) -> Benchmark | None:
     Each document counts alike, as in lm-eval's groups that weight by size.
     """
     shared = {
-        metric: _Found(_BY_UNIT[told.unit], told.best)  # type: ignore[arg-type]
+        metric: _Found(_BY_UNIT[told.unit], cast("Best | None", told.best))
         for metric, told in parts[0].legend.items()
         if all(part.legend.get(metric) == told for part in parts)
     }

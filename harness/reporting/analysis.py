@@ -17,6 +17,7 @@ from harness.reporting.flags import ordered, task_flags
 from harness.reporting.index import Index
 from harness.reporting.leakage import by_words
 from harness.reporting.legend import LOW_CLUSTERS, LOW_ITEMS, legend, metric_legend
+from harness.reporting.matched import matched_base, pair_ids, require_partners, restricted
 from harness.reporting.measure import Estimate, Measurement, measured_at
 from harness.reporting.retention import answers_at_random, retention
 from harness.reporting.rows import Step
@@ -33,17 +34,7 @@ from harness.reporting.schema import (
     Stage,
 )
 from harness.reporting.score_flags import with_score_flags
-from harness.reporting.scores import (
-    Records,
-    TaskScores,
-    abilities,
-    matched_base,
-    pair_ids,
-    read_stage,
-    require_partners,
-    restricted,
-    term_half,
-)
+from harness.reporting.scores import Records, TaskScores, abilities, read_stage, term_half
 from harness.reporting.stages import Family, Run, StageFiles, families
 from harness.reporting.verdict import judgements, verdict
 

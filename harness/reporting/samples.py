@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
@@ -71,3 +72,16 @@ def _same(found: object, value: float | None) -> bool:
     if number is None or value is None:
         return number is None and value is None
     return math.isclose(number, value, rel_tol=_ROUNDING, abs_tol=_ROUNDING)
+
+
+def check_same_items(
+    task: str, one: str, first: Sequence[Any], other: str, second: Sequence[Any], benchmark: Benchmark
+) -> None:
+    before = Counter(benchmark.item_key(record) for record in first)
+    after = Counter(benchmark.item_key(record) for record in second)
+    if before != after:
+        changed = sorted(((before - after) + (after - before)).elements())
+        raise ValueError(
+            f"{task}: {one} has {before.total()} scored items and {other} {after.total()}; not in both: "
+            f"{', '.join(changed[:5])}. Score the base and every step with the same items"
+        )

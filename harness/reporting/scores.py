@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from harness.metrics import other_tasks
-from harness.metrics.benchmarks import BENCHMARKS, HELD_OUT_OF, Benchmark
-from harness.reporting.samples import read_samples
+from harness.metrics.benchmarks import BENCHMARKS, Benchmark
+from harness.reporting.samples import check_same_items, read_samples
 from harness.reporting.stages import Checkpoint, StageFiles
 from harness.storage.provenance import TaskData
 from harness.storage.results import Scored
@@ -109,17 +108,16 @@ def _other(stage: StageFiles, task: str) -> Benchmark | None:
 
 
 def _groups(stage: StageFiles, scores: Mapping[str, TaskScores]) -> Iterator[Benchmark]:
-    """The groups of lm-eval's own whose tasks were all scored."""
+    """The groups of lm-eval's own whose tasks were all scored, those within another group left out."""
     members: dict[str, list[str]] = {}
     for checkpoint in stage.checkpoints:
         for scored in checkpoint.scored:
             members |= scored.results.get("group_subtasks") or {}
-    for group in sorted(members.keys() - BENCHMARKS.keys()):
-        parts = [scores[task] for task in _leaves(group, members) if task in scores]
-        if len(parts) > 1 and not any(part.is_ours for part in parts):
-            benchmark = other_tasks.pooled(group, [part.benchmark for part in parts])
-            if benchmark is not None and len(parts) == len(_leaves(group, members)):
-                yield benchmark
+    for group in sorted(members.keys() - BENCHMARKS.keys() - {name for names in members.values() for name in names}):
+        leaves = _leaves(group, members)
+        parts = [scores[task] for task in leaves if task in scores and not scores[task].is_ours]
+        if 1 < len(parts) == len(leaves) and (one := other_tasks.pooled(group, [part.benchmark for part in parts])):
+            yield one
 
 
 def _leaves(group: str, members: Mapping[str, Sequence[str]]) -> list[str]:
@@ -140,73 +138,6 @@ def _together(benchmark: Benchmark, parts: Sequence[TaskScores]) -> TaskScores:
     )
 
 
-def matched_base(step: TaskScores, base: dict[str, TaskScores], called: str = "the base model") -> TaskScores | None:
-    """The base model's records of exactly the step's items; None if it was not scored on them.
-
-    Args:
-        base: or a control's, which was scored on all pairs too.
-        called: what messages say instead of "the base model".
-
-    Raises:
-        ValueError: the base was scored on other data or other items, so that no comparison means anything.
-    """
-    whole = step.benchmark.whole
-    matched = base.get(whole or step.task) or base.get(step.task)
-    if matched is None:
-        return None
-    digests = [{data.sha256 for data in scores.data} for scores in (matched, step)]
-    if digests[0] != digests[1]:
-        raise ValueError(
-            f"{step.task}: {called} was scored on data {_short(digests[0])} and a step on {_short(digests[1])}; "
-            "score both on the same file"
-        )
-    if matched.setting != step.setting:
-        raise ValueError(
-            f"{step.task}: the texts of {called} are of {matched.setting} and a step's of {step.setting}, which do "
-            "not compare; score both alike, or judge the saved texts alike with `stereoscope classify`"
-        )
-    if whole == matched.task:
-        matched = restricted(matched, step)
-        if missing := len(pair_ids(step) - pair_ids(matched)):
-            log.warning(
-                "%s: %s was not scored on %d of a step's held-out pairs, so the two are not compared; "
-                "score its %s without a limit",
-                step.task,
-                called,
-                missing,
-                whole,
-            )
-            return None
-    _check_same_items(step.task, called, matched.records[0], "a step", step.records[0], step.benchmark)
-    return matched
-
-
-def require_partners(step: TaskScores, base: TaskScores) -> None:
-    """Where a base is of several trainings itself, each has to have its partner in the step.
-
-    Raises:
-        ValueError: folds or seeds differ; says which.
-    """
-    if len(base.runs) > 1 and base.runs != step.runs:
-        raise ValueError(
-            f"{step.task}: one side is of {_told(base.runs)} and the other of {_told(step.runs)}; compare trainings in "
-            "the same folds with the same seeds, or name the folder of a single one"
-        )
-
-
-def pair_ids(scores: TaskScores) -> frozenset[str]:
-    """The CrowS-Pairs that a stage scored (prompt form: the questions asked), over all folds where these are joined."""
-    return frozenset(scores.benchmark.item_key(record) for record in scores.records[0])
-
-
-def restricted(whole: TaskScores, step: TaskScores) -> TaskScores:
-    """The whole set of a base or a control cut down to a step's held-out pairs, under the held-out task's name."""
-    key, pairs = whole.benchmark.item_key, pair_ids(step)
-    kept = tuple([record for record in records if key(record) in pairs] for records in whole.records)
-    held_out = HELD_OUT_OF[whole.task]
-    return replace(whole, task=held_out, benchmark=BENCHMARKS[held_out], records=kept, rows=step.rows, of=step.of)
-
-
 def term_half(target: str) -> Literal["A", "B"]:
     """Which half of StereoSet a target term belongs to, by the parity of its SHA-256: fixed and blind to results.
 
@@ -222,7 +153,7 @@ def _read_task(stage: StageFiles, task: str, benchmark: Benchmark) -> TaskScores
     files = _files(task, scored)
     records, prompts = zip(*(read_samples(item, benchmark) for item in files), strict=True)
     for other in records[1:]:
-        _check_same_items(task, "one fold", records[0], "another", other, benchmark)
+        check_same_items(task, "one fold", records[0], "another", other, benchmark)
     return TaskScores(
         task,
         benchmark,
@@ -250,7 +181,7 @@ def _pooled(stage: StageFiles, benchmark: Benchmark, of_seed: Mapping[int | None
         _check_apart(stage, benchmark, checkpoints, records)
         sets.append(_joined(records))
         prompts.append({item: asked for _, fold in read for item, asked in fold.items()})
-        _check_same_items(task, "one seed", sets[0], "another", sets[-1], benchmark)
+        check_same_items(task, "one seed", sets[0], "another", sets[-1], benchmark)
         for checkpoint, own in zip(checkpoints, records, strict=True):
             if checkpoint.fold is not None:
                 fold_of |= dict.fromkeys(map(key, own), checkpoint.fold)
@@ -330,24 +261,6 @@ def _check_apart(
             seen[pair] = checkpoint
 
 
-def _check_same_items(task: str, one: str, first: Records, other: str, second: Records, benchmark: Benchmark) -> None:
-    before = Counter(benchmark.item_key(record) for record in first)
-    after = Counter(benchmark.item_key(record) for record in second)
-    if before != after:
-        changed = sorted(((before - after) + (after - before)).elements())
-        raise ValueError(
-            f"{task}: {one} has {before.total()} scored items and {other} {after.total()}; not in both: "
-            f"{', '.join(changed[:5])}. Score the base and every step with the same items"
-        )
-
-
-def _told(runs: Sequence[RunLabel]) -> str:
-    names = [
-        " ".join(f"{part} {number}" for part, number in run._asdict().items() if number is not None) for run in runs
-    ]
-    return ", ".join(name or "one training" for name in names)
-
-
 def _total(numbers: Iterable[int | None]) -> int | None:
     known = list(numbers)
     return None if None in known else sum(number or 0 for number in known)
@@ -355,7 +268,3 @@ def _total(numbers: Iterable[int | None]) -> int | None:
 
 def _joined(sets: Iterable[Records]) -> Records:
     return [record for records in sets for record in records]
-
-
-def _short(digests: set[str]) -> str:
-    return ", ".join(sorted(digest[:12] for digest in digests))

@@ -156,3 +156,16 @@ def test_how_much_an_ability_may_cost_is_the_experiments_to_say(tmp_path: Path) 
     retention = analyse(find_runs([tmp_path])).stages[-1].retention
     assert retention is not None
     assert retention.state == "kept"
+
+
+def test_a_group_within_a_group_is_no_ability_of_its_own(tmp_path: Path) -> None:
+    lines = [{"filter": "none", "metrics": ["acc"], "acc": float(number < 3)} for number in range(4)]
+    noted = {
+        "results": {task: {"acc,none": 0.75} for task in ("sums", "products")},
+        "higher_is_better": {task: {"acc": True} for task in ("sums", "products")},
+        "group_subtasks": {"skills": ["arithmetic"], "arithmetic": ["sums", "products"]},
+    }
+    write(tmp_path, Scores({"sums": lines, "products": lines}, noted=noted))
+    report = analyse(find_runs([tmp_path]))
+    assert report.stages[0].abilities == ["skills"]
+    assert {entry.task: entry.value for entry in report.entries} == {"sums": 75, "products": 75, "skills": 75}
