@@ -46,7 +46,7 @@ def await_peers(seconds: float, setting: str) -> None:
     serves = rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != str(True)
     if not serves:
         waiting.until(lambda: [] if _listens(address, port) else [0], says=True)
-    store = dist.TCPStore(  # type: ignore[attr-defined]
+    store = dist.TCPStore(  # type: ignore[attr-defined]  # torch exports it without saying so
         address,
         port,
         world_size,

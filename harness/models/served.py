@@ -152,7 +152,7 @@ class Served(LocalCompletionsAPI):
             )
         except NoEchoError:
             raise
-        except Exception as error:
+        except Exception as error:  # of whatever kind: a reading of lm-eval's fails on wrong JSON as a socket does
             raise ConnectionError(self._gave_up(error)) from error
         for one, answer in zip(batch, found, strict=True):
             self.answers.add_partial("", one.key, answer)

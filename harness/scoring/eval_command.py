@@ -6,8 +6,6 @@ import hashlib
 import json
 import logging
 import os
-import re
-import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -25,7 +23,6 @@ from harness.scoring.eval_config import (
     OUR_MODELS,
     eval_config,
     require_fitting_names,
-    results_place,
 )
 from harness.scoring.eval_parser import eval_parser
 from harness.scoring.eval_table import print_scores, shown_if_it_fails
@@ -43,9 +40,10 @@ from harness.scoring.sensitivity import (
 from harness.scoring.served import SERVED_MODELS, connect
 from harness.scoring.task_files import Selection, leaves, select
 from harness.scoring.trained import checkpoint_of, trained
+from harness.storage.results import results_place
 from harness.storage.sensitivity import add_sensitivity
 from harness.terminal.libraries import take_over_libraries
-from harness.terminal.secrets import masked, secrets_among
+from harness.terminal.secrets import secrets_among, shown_command
 
 if TYPE_CHECKING:
     from lm_eval.config.evaluate_config import EvaluatorConfig
@@ -80,8 +78,7 @@ def run(argv: Sequence[str]) -> None:
     config = eval_config(args)
     if config.verbosity:
         logging.getLogger("lm_eval").setLevel(config.verbosity)
-    shown = masked(list(argv), secrets_among(config.model_args))
-    command = "stereoscope eval " + _without_secrets(shlex.join(shown))
+    command = "stereoscope eval " + shown_command(argv, secrets_among(config.model_args))
     with says_what_is_kept(_kept(config)):
         if config.model not in OUR_MODELS:  # others form their process group themselves, if they know any
             if config.model in HF_MODELS:
@@ -115,10 +112,10 @@ def _score_and_print(config: EvaluatorConfig, command: str, also: _Also) -> None
             f"--model {config.model}: --compare-start-token and --check-sensitivity load a model in several ways, and "
             "a server has it in one; leave them out"
         )
-    served = connect(config, selection) if config.model in SERVED_MODELS else None
+    served = connect(config, selection) if config.model in SERVED_MODELS else None  # which refuses what it cannot do
     with imports_uncollected():
         _ = selection.loaded  # data, labels and all else that the tasks' readers refuse
-    lm = served or _load(config)
+    lm = _load(config) if served is None else served
     other = None if also.start_token is None else token_id(lm, also.start_token)
     first = _score(lm, config, selection, command)
     if first is not None:
@@ -268,7 +265,3 @@ def _folder_name(results: Results) -> str:
         return name
     kept = name.encode()[-LONGEST_NAME:].decode(errors="ignore")
     return f"{hashlib.sha256(name.encode()).hexdigest()[:16]}_{kept}"
-
-
-def _without_secrets(command: str) -> str:
-    return re.sub(r"\b(token|hf_token|api_key|auth_token)=[^,\s']+", r"\1=***", command)

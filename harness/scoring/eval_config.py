@@ -6,7 +6,6 @@ import argparse
 import logging
 from collections.abc import Iterable
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.data.families import read_config
@@ -14,6 +13,7 @@ from harness.models.arguments import require_dtype, require_known_arguments
 from harness.scoring.metadata import require_known_metadata
 from harness.scoring.served import CHAT, SERVED_MODELS, prepare
 from harness.storage.files import require_writable
+from harness.storage.results import results_place
 from harness.terminal.logs import is_first_process
 
 if TYPE_CHECKING:
@@ -77,20 +77,6 @@ def eval_config(args: argparse.Namespace) -> EvaluatorConfig:
     if config.output_path and is_first_process():
         require_writable(results_place(config.output_path)[0], "--output-path")
     return config
-
-
-def results_place(output_path: str) -> tuple[Path, str | None]:
-    """The folder of `--output-path`, and how results files in it begin where it names a .json file.
-
-    Raises:
-        ValueError: a .json that is a folder.
-    """
-    path = Path(output_path)
-    if path.suffix != ".json":
-        return path, None
-    if path.is_dir():
-        raise ValueError(f"--output-path {path}: a folder, though its name ends in .json; give another name")
-    return path.parent, path.stem
 
 
 def require_fitting_names(tasks: Iterable[str]) -> None:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from harness.scoring.task_files import Selection, leaves
 from harness.storage.answers import Answers
 from harness.storage.provenance import Server
+from harness.storage.results import results_place
 from harness.terminal.nearest import did_you_mean
 from harness.terminal.secrets import hide_in_logs, masked, secrets_among, shown_url, without_secrets
 
@@ -232,5 +233,4 @@ def _file(config: EvaluatorConfig) -> Path | None:
         return Path(f"{config.use_cache}_{name}.sqlite")
     if not config.output_path:
         return None
-    path = Path(config.output_path)
-    return (path.parent if path.suffix == ".json" else path) / f"answers_{name}.sqlite"
+    return results_place(config.output_path)[0] / f"answers_{name}.sqlite"

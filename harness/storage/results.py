@@ -159,6 +159,20 @@ class _Digest:
         return Seal(sha256=self._sha256.hexdigest(), lines=self._lines)
 
 
+def results_place(output_path: str) -> tuple[Path, str | None]:
+    """The folder of `--output-path`, and how results files in it begin where it names a .json file.
+
+    Raises:
+        ValueError: a .json that is a folder.
+    """
+    path = Path(output_path)
+    if path.suffix != ".json":
+        return path, None
+    if path.is_dir():
+        raise ValueError(f"--output-path {path}: a folder, though its name ends in .json; give another name")
+    return path.parent, path.stem
+
+
 def copy_results(scored: Scored, folder: Path) -> Path:
     """Put a results file and the samples beside it into another folder, whole or not at all; returns the copy.
 

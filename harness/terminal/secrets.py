@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
@@ -12,6 +14,7 @@ HIDDEN = "***"
 _NAMES = ("auth_token", "api_key", "token", "hf_token", "header", "headers")
 # Shorter ones would be found everywhere, and protect nothing.
 _SHORTEST = 6
+_GIVEN = re.compile(r"\b(token|hf_token|api_key|auth_token)=[^,\s']+")
 
 T = TypeVar("T")
 
@@ -41,8 +44,13 @@ def shown_url(url: str) -> str:
 
 def masked(value: T, secrets: Iterable[str]) -> T:
     """The same text, list or mapping with each secret hidden, the longest first."""
-    ordered = sorted(secrets, key=len, reverse=True)
-    return _masked(value, ordered)  # type: ignore[no-any-return]
+    hidden: T = _masked(value, sorted(secrets, key=len, reverse=True))
+    return hidden
+
+
+def shown_command(words: Iterable[str], secrets: Iterable[str]) -> str:
+    """A command line that may be written down: without the secrets, and without what any argument calls a token."""
+    return _GIVEN.sub(r"\1=" + HIDDEN, shlex.join(masked(list(words), secrets)))
 
 
 def hide_in_logs(secrets: Iterable[str], *loggers: str) -> None:
