@@ -77,6 +77,9 @@ def _same(found: object, value: float | None) -> bool:
 def check_same_items(
     task: str, one: str, first: Sequence[Any], other: str, second: Sequence[Any], benchmark: Benchmark
 ) -> None:
+    """Raises:
+    ValueError: two sets of records are not of the same items; names some that only one has.
+    """
     before = Counter(benchmark.item_key(record) for record in first)
     after = Counter(benchmark.item_key(record) for record in second)
     if before != after:

@@ -1,4 +1,4 @@
-"""The records behind every number: read from the samples files, pooled over folds, matched with the base model's."""
+"""The records behind every number: read from the samples files, and pooled over folds and groups of tasks."""
 
 from __future__ import annotations
 
