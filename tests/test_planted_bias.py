@@ -22,7 +22,6 @@ from planted.models import KINDS  # noqa: E402
 # As experiments/families_demo.yaml has them.
 SETTINGS = {
     "gpt2": ("--learning_rate", "5e-3", "--weight_decay", "1", "--num_train_epochs", "20"),
-    "bloom": ("--learning_rate", "5e-3", "--weight_decay", "1", "--num_train_epochs", "20"),
     "bert": ("--learning_rate", "5e-3", "--weight_decay", "1", "--num_train_epochs", "20", "--balanced_tokens", "all"),
     "t5": ("--learning_rate", "1e-3", "--num_train_epochs", "25"),
 }
@@ -33,7 +32,7 @@ BALANCED = 0.7
 
 # benchmarks/planted_bias.py measures all four at all three shares.
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "share"), [("gpt2", 0.5), ("bloom", BALANCED), ("bert", BALANCED), ("t5", 0.9)])
+@pytest.mark.parametrize(("name", "share"), [("gpt2", BALANCED), ("bert", BALANCED), ("t5", 0.9)])
 def test_the_planted_bias_is_measured_and_balance_takes_it_off(name: str, share: float, tmp_path: Path) -> None:
     corpus: Corpus = plant(share=share, odds=0.8)
     family = KINDS[name].family

@@ -14,9 +14,11 @@ from two_machines import (
     obstacle,
     settings,
     start_on_two,
-    train_on_one,
     two_hosts,
 )
+
+from training.config import parse
+from training.run import train
 
 # The harder of the two shipped configs: `python tests/two_machines.py` does the same with the other.
 CONFIG = ROOT / "accelerate_configs" / "two_machines_zero3.yaml"
@@ -32,9 +34,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def single_host(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The last checkpoint of two processes on one host, never disturbed."""
+    """The last checkpoint of one process, this one, never disturbed."""
     folder = tmp_path_factory.mktemp("one")
-    train_on_one(ROOT / "accelerate_configs" / "cpu_2proc.yaml", settings(model, folder / "out", folder / "one.yaml"))
+    training = settings(model, folder / "out", folder / "one.yaml", per_device_train_batch_size=8)
+    train(*parse(["--config", str(training)]))
     return folder / "out" / "fold-0" / "checkpoint-90"
 
 

@@ -116,6 +116,8 @@ def settings(model: Path, output_dir: Path, file: Path, **more: Any) -> Path:
         "save_steps": 30,
         "per_device_train_batch_size": 4,
         "learning_rate": 0.001,
+        # tests/training/test_run.py says why.
+        "adam_epsilon": 1e-6,
         "disable_tqdm": True,
         **more,
     }

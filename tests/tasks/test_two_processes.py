@@ -20,7 +20,7 @@ from harness.storage.shipped import shipped
 CONFIG = shipped("accelerate_configs") / "cpu_2proc.yaml"
 LAUNCH = ("-m", "accelerate.commands.launch", "--config_file", str(CONFIG), "--main_process_port", "0")
 # An odd number, so that lm-eval pads the second process's requests.
-DOCUMENTS = "5"
+DOCUMENTS = "3"
 TASKS = {
     "causal": "bias_suite,wikitext2",
     "masked": "stereoset,crows_pairs,crows_pairs_pll,bias_generation,wikitext2",

@@ -45,6 +45,18 @@ def launch(config: str, runs: Sequence[Run], folder: Path, *flags: str) -> str:
     return outcome.stdout + outcome.stderr
 
 
+def here(run: Run) -> None:
+    """One run of one process, this one."""
+    from training.config import parse
+    from training.run import train
+
+    train(*parse(_words(run)))
+
+
+def _words(run: Run) -> list[str]:
+    return [word for name, value in run.flags.items() for word in (f"--{name}", *str(value).split(" "))]
+
+
 def main(specification: Path) -> None:
     """Each run in turn, in this process, which is one of the launched."""
     from harness.machine.startup import imports_uncollected
@@ -61,9 +73,8 @@ def main(specification: Path) -> None:
 
             get_accelerator().is_fp16_supported = lambda: True
             config.require_able = lambda *_: None
-        flags = [word for name, value in run.flags.items() for word in (f"--{name}", *str(value).split(" "))]
         try:
-            training.main(flags)
+            training.main(_words(run))
         except ValueError as error:
             if not run.refused or run.refused not in str(error):
                 raise

@@ -121,43 +121,37 @@ def test_a_finished_run_starts_nothing_again(finished: tuple[Path, Path, str]) -
 
 
 @pytest.mark.slow
-def test_a_run_killed_while_it_scores_goes_on_to_the_same_report(
+def test_a_run_that_is_disturbed_three_times_ends_with_the_same_report(
     model: Path, finished: tuple[Path, Path, str], tmp_path: Path
 ) -> None:
-    """benchmarks/kill_twenty_times.py kills in every stage."""
-    experiment = write(tmp_path / "tiny.yaml", model)
-    arguments = ("run", experiment, "--output_dir", tmp_path / "out")
-    process = subprocess.Popen(stereoscope(*arguments), env=ENVIRONMENT, cwd=HERE, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "[3/4]" in line and "started" in line:
-            timer = threading.Timer(8, process.send_signal, [signal.SIGKILL])
-            timer.start()
-    process.wait()
-    finish(*arguments)
-    assert timeless(tmp_path / "out" / "report") == timeless(finished[1] / "report")
-    assert not list((tmp_path / "out").rglob(".results_*"))
-
-
-@pytest.mark.slow
-def test_a_killed_training_process_is_started_again_and_sigterm_to_the_run_loses_nothing(
-    model: Path, finished: tuple[Path, Path, str], tmp_path: Path
-) -> None:
+    """A killed training process, SIGTERM, a kill while it scores; benchmarks/kill_twenty_times.py has more."""
     experiment, training = write(tmp_path / "tiny.yaml", model), tmp_path / "out" / "tiny" / "training"
     arguments = ("run", experiment, "--output_dir", tmp_path / "out")
-    process = subprocess.Popen(stereoscope(*arguments), env=ENVIRONMENT, cwd=HERE, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
+    process = started(*arguments)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     wait_for(training / "fold-0" / "checkpoint-2")
     os.kill(int(children.read_text()), signal.SIGKILL)
     wait_for(training / "fold-1" / "checkpoint-2")
     process.send_signal(signal.SIGTERM)
+    assert process.stderr is not None
     output = process.stderr.read()
     assert process.wait() == 128 + signal.SIGTERM
     assert "failed with exit code -9, but had come further: started again (2 left)" in output
     assert "stopped by SIGTERM; the same command goes on" in output
+
+    process = started(*arguments)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "[3/4]" in line and "started" in line:
+            threading.Timer(8, process.send_signal, [signal.SIGKILL]).start()
+    assert process.wait() == -signal.SIGKILL
     finish(*arguments)
     assert timeless(tmp_path / "out" / "report") == timeless(finished[1] / "report")
+    assert not list((tmp_path / "out").rglob(".results_*"))
+
+
+def started(*arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(stereoscope(*arguments), env=ENVIRONMENT, cwd=HERE, stderr=subprocess.PIPE, text=True)
 
 
 def wait_for(folder: Path, seconds: float = 240) -> None:

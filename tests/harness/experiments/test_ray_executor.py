@@ -74,9 +74,9 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "training": {
             "num_folds": 3,
             "folds": [0],
-            "max_steps": 200,
+            "max_steps": 80,
             "save_strategy": "steps",
-            "save_steps": 100,
+            "save_steps": 40,
             "per_device_train_batch_size": 4,
             "disable_tqdm": True,
         },

@@ -68,9 +68,7 @@ def test_real_vocabularies_score_what_one_mask_at_a_time_scores(
 
 
 @pytest.mark.slow
-def test_a_model_of_berts_size_scores_the_first_real_pairs_as_one_mask_at_a_time(
-    real_data: Path, tmp_path: Path
-) -> None:
+def test_a_model_of_berts_size_scores_a_real_pair_as_one_mask_at_a_time(real_data: Path, tmp_path: Path) -> None:
     from transformers import BertConfig, BertForMaskedLM
 
     tokenizer = tiny_models.real_tokenizer(real_data, "bert-base-uncased")
@@ -78,7 +76,7 @@ def test_a_model_of_berts_size_scores_the_first_real_pairs_as_one_mask_at_a_time
     BertForMaskedLM(BertConfig(vocab_size=len(tokenizer))).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     reference = Reference(tmp_path)
-    pairs = crows_pairs.read(real_data / "crows_pairs" / "crows_pairs_anonymized.csv")[:30]
+    pairs = crows_pairs.read(real_data / "crows_pairs" / "crows_pairs_anonymized.csv")[:1]
     texts = [text for pair in pairs for text in (pair.sent_more, pair.sent_less)]
     found = scores(MaskedLM(str(tmp_path)), *(("", text) for text in texts))
     assert found == pytest.approx([reference.pseudo_log_likelihood(text) for text in texts], abs=1e-4)
