@@ -28,8 +28,11 @@ from harness.storage.weights import files_sha256, require_safe_weights
 
 log = logging.getLogger(__name__)
 
-# On a GPU memory is the limit: a batch's logits and their log-softmax are held at once, each of this size in fp32.
-GPU_LOGITS_BYTES = 1 << 30
+# A batch's logits in fp32, which are held twice at once: of a vocabulary of 250,000 tokens those of 267 positions. More
+# at once are not faster, on a GPU neither from some thousand on.
+LOGITS_BYTES = {"cpu": 256 << 20, "cuda": 1 << 30}
+# Positions in one forward pass on a GPU, where its memory has room for them; more are not faster.
+GPU_POSITIONS = 16384
 # lm-eval leaves the log-softmax in the logits' dtype. In bfloat16 a sentence then scores -141 or -144, in whole nats.
 SOFTMAX_DTYPE = "float32"
 # Arguments that decide how a text is cut into tokens and windows; tasks are told of them.
@@ -300,15 +303,38 @@ class TransformersLM(HFLM):
                 "made with another tokenizer, name that one with tokenizer=..."
             )
 
-    def batches(self, rows: Sequence[Row], length: Callable[[Row], int]) -> Iterator[Sequence[Row]]:
-        """Cut rows, longest first, into batches that stay below the limit on tokens once padded."""
-        tokens = self.cpu_batch_tokens if self.device.type == "cpu" else GPU_LOGITS_BYTES // (4 * self.vocab_size)
+    def batches(
+        self, rows: Sequence[Row], length: Callable[[Row], int], predictions: Callable[[Row], int] | None = None
+    ) -> Iterator[Sequence[Row]]:
+        """Cut rows, longest first, into batches that stay below the limits on positions, once padded, and on logits.
+
+        Args:
+            predictions: of how many of a row's positions logits are made; by default of all.
+        """
+        positions, logits = self._room()
         most = len(rows) if self.batch_size == "auto" else int(self.batch_size)
         start = 0
         while start < len(rows):
-            size = max(1, min(most, tokens // length(rows[start])))
+            longest = length(rows[start])
+            size, made = 0, 0
+            for row in rows[start : start + min(most, max(1, positions // longest))]:
+                made += longest if predictions is None else predictions(row)
+                if size and made > logits:
+                    break
+                size += 1
             yield rows[start : start + size]
             start += size
+
+    def _room(self) -> tuple[int, int]:
+        """Positions and rows of logits in one forward pass, on a GPU as its free memory has room for them."""
+        logits = LOGITS_BYTES.get(self.device.type, LOGITS_BYTES["cuda"])
+        if self.device.type == "cpu":
+            return self.cpu_batch_tokens, logits // (4 * self.vocab_size)
+        if self.device.type != "cuda":
+            return logits // (4 * self.vocab_size), logits // (4 * self.vocab_size)
+        free = torch.cuda.mem_get_info(self.device)[0] + _unused(self.device)
+        position = self._model.dtype.itemsize * _widths_at_once(self._model.config)
+        return min(GPU_POSITIONS, free // 4 // position), min(logits, free // 8) // (4 * self.vocab_size)
 
     def too_long(self, request: Any, length: int) -> str:
         return (
@@ -325,3 +351,23 @@ def _device(asked: str | None) -> str:
         log.warning("device %s: torch finds no GPU here; scoring on the CPU", asked)
         return "cpu"
     return asked
+
+
+def _unused(device: torch.device) -> int:
+    """Bytes that torch keeps of what was freed."""
+    return torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+
+
+def _widths_at_once(config: Any) -> int:
+    """Numbers that a layer's forward pass holds at once for a position: some hidden states, and the inner layer's."""
+    inner = config.get_text_config()
+    hidden = int(inner.hidden_size)
+    wide = next(
+        (
+            getattr(inner, name)
+            for name in ("intermediate_size", "d_ff", "ffn_dim", "n_inner")
+            if getattr(inner, name, None)
+        ),
+        4 * hidden,
+    )
+    return 8 * hidden + 4 * int(wide)

@@ -26,7 +26,9 @@ class FillsMasks(Protocol):
     @property
     def max_length(self) -> int: ...
 
-    def batches(self, rows: Sequence[Row], length: Callable[[Row], int]) -> Iterator[Sequence[Row]]: ...
+    def batches(
+        self, rows: Sequence[Row], length: Callable[[Row], int], predictions: Callable[[Row], int] | None = None
+    ) -> Iterator[Sequence[Row]]: ...
 
     def log_distributions(self, rows: Sequence[Sequence[int]], places: Sequence[Sequence[int]]) -> Tensor: ...
 
@@ -48,7 +50,7 @@ def fill_templates(lm: FillsMasks, templates: Sequence[tuple[int, Any, int]]) ->
         encoded.append((number, ids, rank))
     ranked: dict[tuple[int, ...], list[int]] = {}
     most = max((rank for *_, rank in encoded), default=0) + 1
-    for batch in lm.batches(sorted({ids for _, ids, _ in encoded}, key=lambda ids: (-len(ids), ids)), len):
+    for batch in lm.batches(sorted({ids for _, ids, _ in encoded}, key=lambda ids: (-len(ids), ids)), len, lambda _: 1):
         log_p = _words_only(lm, lm.log_distributions(batch, [[ids.index(mask)] for ids in batch]))
         ranked |= zip(batch, log_p.topk(most).indices.tolist(), strict=True)
     for number, ids, rank in encoded:
@@ -70,7 +72,7 @@ def complete(lm: FillsMasks, requests: Sequence[tuple[int, Any, int]], disable_t
                 yield one.number, one.text
                 bar.update()
             open_ones = sorted((one for one in open_ones if not one.is_done), key=lambda one: -one.length)
-            for batch in lm.batches(open_ones, lambda one: one.length):
+            for batch in lm.batches(open_ones, lambda one: one.length, lambda _: 1):
                 rows = [one.row(lm.tokenizer.mask_token_id) for one in batch]
                 places = [[len(one.before) + len(one.tokens)] for one in batch]
                 for one, log_p in zip(batch, _words_only(lm, lm.log_distributions(rows, places)), strict=True):

@@ -16,6 +16,7 @@ from harness.data.infill import source_ids, target_ids
 from harness.data.span_corruption import corrupted
 from harness.data.tokens import decoder_start_token_id
 from harness.models.base import TransformersLM
+from harness.models.head import logits_at
 from harness.models.requests import request_name, require_finite
 from harness.terminal.bars import progress
 
@@ -165,7 +166,7 @@ class Seq2SeqLM(TransformersLM):
         order = sorted(range(len(rows)), key=lambda number: (-sizes[number], tuple(rows[number].source), number))
         answers: list[tuple[float, bool]] = [(float("nan"), False)] * len(rows)
         with progress(len(rows), "Scoring", hidden=disable_tqdm or self.rank != 0) as bar:
-            for batch in self.batches(order, sizes.__getitem__):
+            for batch in self.batches(order, sizes.__getitem__, lambda number: len(rows[number].target)):
                 scored = self._score([rows[number] for number in batch])
                 require_finite([requests[number] for number in batch], [logprob for logprob, _ in scored], batch=True)
                 for number, answer in zip(batch, scored, strict=True):
@@ -183,16 +184,23 @@ class Seq2SeqLM(TransformersLM):
         encoder_outputs = self._model.get_encoder()(input_ids=source, attention_mask=source_mask)
         encoder_outputs.last_hidden_state = encoder_outputs.last_hidden_state[owners]
         start = torch.full_like(target[:, :1], self._decoder_start)
-        logits = self._model(
+        line, place = target_mask.nonzero(as_tuple=True)
+        logits = logits_at(
+            self._model,
+            line,
+            place,
             encoder_outputs=encoder_outputs,
             attention_mask=source_mask[owners],
             decoder_input_ids=torch.cat([start, target[:, :-1]], 1),
             decoder_attention_mask=target_mask,
-        ).logits.float()
-        expected = logits.gather(2, target[:, :, None]).squeeze(2)
-        logprobs = ((expected - logits.logsumexp(2)) * target_mask).sum(1)
-        greedy = ((expected >= logits.amax(2)) | (target_mask == 0)).all(1)
-        return list(zip(logprobs.tolist(), greedy.tolist(), strict=True))
+            use_cache=False,
+        ).float()
+        expected = logits.gather(1, target[line, place][:, None]).squeeze(1)
+        logprobs = expected - logits.logsumexp(1)
+        tops = (expected >= logits.amax(1)).to(logprobs.dtype)
+        answers = iter(torch.stack([logprobs, tops], 1).tolist())
+        own = [[next(answers) for _ in row.target] for row in rows]
+        return [(math.fsum(logprob for logprob, _ in found), all(top for _, top in found)) for found in own]
 
     def _padded(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         """Ids [B, T] and their mask, padded on the right."""
