@@ -173,6 +173,8 @@ def compare(
     print(found)
     if fail_if_worse and found.is_worse:
         raise typer.Exit(1)
+    if fail_if_worse and found.judgement.word == "suspect":
+        raise typer.Exit(2)
 
 
 @app.command()

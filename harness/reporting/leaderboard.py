@@ -42,7 +42,8 @@ def rows(report: Report) -> list[Row]:
     """The leaderboard's rows: models by size, base first, then steps, then what these are compared with.
 
     Steps are ranked by ICAT among themselves, over all models that were scored on the same items. A step that is broken
-    or of which nobody knows what it kept has no rank: a model that no longer prefers language to noise would win.
+    or of which nobody knows what it kept has no rank: a model that no longer prefers language to noise would win, and so
+    would one that knows the sentences it is tested on.
     """
     index = Index.of(report)
     task = index.stereoset_task()
@@ -146,6 +147,8 @@ def _written(index: Index) -> str:
 def _rankable(row: Row) -> float | None:
     kept = row.stage.retention
     if row.stage.stage != "step" or row.icat is None or kept is None or kept.state not in ("kept", "paid"):
+        return None
+    if kept.suspect:
         return None
     return row.icat.value
 

@@ -58,6 +58,7 @@ def retention(entries: Sequence[Entry], thresholds: Thresholds, abilities: Colle
     return Retention(
         state=state,
         reason=_reason(state, checks),
+        suspect=_suspect(lms.get(lms_task or ""), perplexity, thresholds),
         checks=checks,
         lms_task=lms_task,
         lms_change=lms[lms_task].change if lms_task else None,
@@ -84,6 +85,25 @@ def _state(checks: Sequence[Check], measured: bool, perplexity: bool) -> Retenti
     if not measured and not perplexity:
         return "unmeasured"
     return "kept" if perplexity and all(check.state == "kept" for check in checks) else "paid"
+
+
+def _suspect(lms: Check | None, perplexity: Check | None, limits: Thresholds) -> str | None:
+    """Why a step seems to know StereoSet's own sentences: it tells them from nonsense better, and models no text better.
+
+    A model trained on these very sentences gains 8 points; a better model of language would show it elsewhere too.
+    """
+    if lms is None or lms.low is None or lms.low <= limits.lms_learned:
+        return None
+    if perplexity is not None and perplexity.high is not None and perplexity.high < 1:
+        return None
+    elsewhere = (
+        "and no perplexity says that it models language better" if perplexity is None else "and perplexity did not fall"
+    )
+    return f"the language-model score rose by {lms.change:.1f} points ({_ends(lms)}) {elsewhere}"
+
+
+def _ends(check: Check) -> str:
+    return "" if check.low is None or check.high is None else f"{signed(check.low)} to {signed(check.high)}"
 
 
 def _told_by(entries: Sequence[Entry], task: str) -> Entry | None:

@@ -43,6 +43,7 @@ Word: TypeAlias = Literal[
     "fell",
     "fell, at a price",
     "no more than noise",
+    "suspect",
     "not shown",
     "mixed",
     "rose",
@@ -194,6 +195,7 @@ class Retention(_Part):
     lms_task: str | None = Field(description="task of lms_change; null if no StereoSet task was scored")
     lms_change: Number | None = Field(description="points, mean over runs; below 0 is worse")
     perplexity_ratio: Number | None = Field(description="word perplexity after / before, mean over runs")
+    suspect: str | None = Field(None, description="why the step seems to know the test's own sentences; null if not")
 
 
 class Headline(_Part):

@@ -22,6 +22,9 @@ class Thresholds(BaseModel):
     perplexity_broken: float = Field(default=1.5, gt=1, description="the ratio's lower end is above this")
     lms_kept: float = Field(default=2, ge=0, description="the language-model score may have fallen by this")
     lms_broken: float = Field(default=5, gt=0, description="it fell by more than this, interval and all")
+    lms_learned: float = Field(
+        default=5, gt=0, description="it rose by more than this, interval and all, and perplexity did not fall"
+    )
     ability_kept: float = Field(
         default=2, ge=0, description="the score of another lm-eval task may have worsened by this"
     )
@@ -46,8 +49,10 @@ class Thresholds(BaseModel):
             f"Broken: the perplexity ratio's interval lies above {self.perplexity_broken:g}, or the change of the "
             f"language-model score below -{self.lms_broken:g} points, or another task lost more than "
             f"{self.ability_broken:g}, or a no-answer or empty rate rose by more than {self.silent_broken:g} points, "
-            "each with its whole interval. Paid: measured, and neither. Without perplexity nothing is called kept: "
-            "damage shows there first."
+            "each with its whole interval. Suspect: the language-model score rose by more than "
+            f"{self.lms_learned:g} points, interval and all, and perplexity did not fall, as it would for a better "
+            "model of language: the benchmark's own sentences were learned. Paid: measured, and neither. Without "
+            "perplexity nothing is called kept: damage shows there first."
         )
 
 

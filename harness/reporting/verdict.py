@@ -133,6 +133,8 @@ def _word(last: Stage, family: Sequence[Headline]) -> Word:
         return "not shown"
     if state == "unmeasured":
         return "unmeasured"
+    if last.retention and last.retention.suspect:
+        return "suspect"
     if all(one.beyond_noise is False for one in fell):
         return "no more than noise"
     return "fell" if state == "kept" else "fell, at a price"
@@ -146,10 +148,13 @@ def _conclusion(word: Word, last: Stage, family: Sequence[Headline]) -> str:
         else f"on {fell} of {len(family)} measures here, the rest show no clear change"
     )
     reason = last.retention.reason if last.retention else ""
+    suspect = last.retention.suspect if last.retention else ""
     return {
         "broken": f"the model broke ({reason}), so its bias scores show nothing about debiasing.",
         "unmeasured": "bias scores are nearer to their ideals, but whether the model still works was not measured "
         f"({reason}), so nothing is called a fall of bias.",
+        "suspect": f"bias scores came nearer to their ideals {where}, but {suspect}: it seems to know the "
+        "sentences that it was tested on, so nothing is called a fall of bias.",
         "no more than noise": f"bias scores came nearer to their ideals {where}, but no further than under random "
         "noise that costs as much perplexity: this is damage, not mitigation.",
         "fell": f"measured bias fell {where}, and the model kept its abilities.",

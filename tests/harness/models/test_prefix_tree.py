@@ -179,6 +179,7 @@ def test_a_row_of_its_own_is_an_ordinary_text() -> None:
 def test_logits_at_once_are_limited_in_bytes(byte_llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.models.base.LOGITS_BYTES", {"cpu": 4 * 60_000 * 30, "cuda": 0})
     lm = CausalLM(str(byte_llama))
+    assert lm.takes_trees
     passes = []
     for vocabulary in (258, 60_000):
         monkeypatch.setattr(lm, "vocab_size", vocabulary)
@@ -195,7 +196,7 @@ def test_real_sentences_share_what_was_counted(real_data: Path) -> None:
     items = stereoset.read(real_data / "stereoset" / "dev.json", "intrasentence")
     sets = {
         0.73: [text for pair in pairs for text in (pair.sent_more, pair.sent_less)],
-        0.57: [text for item in items for text in (item.stereotype, item.anti_stereotype, item.unrelated)],
+        0.44: [text for item in items for text in (item.stereotype, item.anti_stereotype, item.unrelated)],
     }
     for share, sentences in sets.items():
         texts = [(0, *tokenizer(text)["input_ids"][:-1]) for text in sentences]

@@ -63,6 +63,19 @@ def test_measures_are_corrected_for_each_other(tmp_path: Path) -> None:
     assert found.family[0].p_holm == pytest.approx(3 * 0.039, abs=0.01)
 
 
+@pytest.mark.parametrize(("perplexity", "word"), [(20.2, "suspect"), (15, "fell"), (None, "suspect")])
+def test_a_step_that_knows_the_tests_own_sentences_is_suspect(
+    tmp_path: Path, perplexity: float | None, word: str
+) -> None:
+    """LMS 50 before and 83.3 after; a better model of language would have a lower perplexity, too."""
+    before, after = scores(stereoset([2] * TERMS, meaningful=3), 20), scores(LEVEL, perplexity or 20)
+    if perplexity is None:
+        del before["wikitext2"], after["wikitext2"]
+    found = judged(tmp_path, before, after)
+    assert found.word == word
+    assert ("seems to know the sentences that it was tested on" in found.text) == (word == "suspect")
+
+
 def with_placebo(folder: Path, beyond: float, p: float) -> Judgement:
     write(folder / "base", Scores(scores(BIASED, 20)))
     write(folder / "step", Scores(scores(LEVEL, 20.2), provenance=step_provenance(5, None)))
