@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from lm_eval.models.huggingface import HFLM
@@ -20,6 +19,7 @@ from harness.machine.allocator import keep_freed_memory
 from harness.machine.processes import join_processes, processes_on_cpu
 from harness.models.adapters import Attached, attach
 from harness.models.arguments import require_dtype, require_known_arguments
+from harness.models.batches import InBatches
 from harness.models.borrowed import base_parameters, tensors_sha256
 from harness.models.embedded import padding_id, unknown_token
 from harness.models.requests import request_name
@@ -28,20 +28,13 @@ from harness.storage.weights import files_sha256, require_safe_weights
 
 log = logging.getLogger(__name__)
 
-# A batch's logits in fp32, which are held twice at once: of a vocabulary of 250,000 tokens those of 267 positions. More
-# at once are not faster, on a GPU neither from some thousand on.
-LOGITS_BYTES = {"cpu": 256 << 20, "cuda": 1 << 30}
-# Positions in one forward pass on a GPU, where its memory has room for them; more are not faster.
-GPU_POSITIONS = 16384
 # lm-eval leaves the log-softmax in the logits' dtype. In bfloat16 a sentence then scores -141 or -144, in whole nats.
 SOFTMAX_DTYPE = "float32"
 # Arguments that decide how a text is cut into tokens and windows; tasks are told of them.
 OF_TOKENS = ("tokenizer", "add_bos_token", "use_fast_tokenizer", "max_length")
 
-Row = TypeVar("Row")
 
-
-class TransformersLM(HFLM):
+class TransformersLM(InBatches, HFLM):
     """lm-eval's `hf` for one family of models, with these differences.
 
     fp32 unless told otherwise, log-softmax and its sums always; safetensors only, unless `allow_pickle`; models of
@@ -51,10 +44,6 @@ class TransformersLM(HFLM):
 
     family: ClassVar[Family]
     backend_name: ClassVar[str]
-    # Tokens in one forward pass on a CPU. Measured: from 512 on, more of them take longer each with SmolLM2-135M, and
-    # as long with BERT-base, whose head runs on masked places alone.
-    cpu_batch_tokens: ClassVar[int] = 512
-
     _model: Any
 
     def __init__(
@@ -272,20 +261,6 @@ class TransformersLM(HFLM):
                 "checkpoint that it was made from"
             )
 
-    @contextmanager
-    def batch_size_known(self) -> Iterator[None]:
-        """For lm-eval's own loops, where "auto" has it run full windows until memory ends, and print what it found.
-
-        Likelihoods are cut by tokens anyway.
-        """
-        asked = self.batch_size
-        if asked == "auto":
-            self.batch_size_per_gpu: Any = 16 if self.device.type == "cpu" else int(self.max_batch_size)
-        try:
-            yield
-        finally:
-            self.batch_size_per_gpu = asked
-
     def require_embedded(self, request: Any, *ids: Sequence[int]) -> None:
         """Refuse a request whose text has tokens that the model has no embedding for.
 
@@ -303,39 +278,6 @@ class TransformersLM(HFLM):
                 "made with another tokenizer, name that one with tokenizer=..."
             )
 
-    def batches(
-        self, rows: Sequence[Row], length: Callable[[Row], int], predictions: Callable[[Row], int] | None = None
-    ) -> Iterator[Sequence[Row]]:
-        """Cut rows, longest first, into batches that stay below the limits on positions, once padded, and on logits.
-
-        Args:
-            predictions: of how many of a row's positions logits are made; by default of all.
-        """
-        positions, logits = self._room()
-        most = len(rows) if self.batch_size == "auto" else int(self.batch_size)
-        start = 0
-        while start < len(rows):
-            longest = length(rows[start])
-            size, made = 0, 0
-            for row in rows[start : start + min(most, max(1, positions // longest))]:
-                made += longest if predictions is None else predictions(row)
-                if size and made > logits:
-                    break
-                size += 1
-            yield rows[start : start + size]
-            start += size
-
-    def _room(self) -> tuple[int, int]:
-        """Positions and rows of logits in one forward pass, on a GPU as its free memory has room for them."""
-        logits = LOGITS_BYTES.get(self.device.type, LOGITS_BYTES["cuda"])
-        if self.device.type == "cpu":
-            return self.cpu_batch_tokens, logits // (4 * self.vocab_size)
-        if self.device.type != "cuda":
-            return logits // (4 * self.vocab_size), logits // (4 * self.vocab_size)
-        free = torch.cuda.mem_get_info(self.device)[0] + _unused(self.device)
-        position = self._model.dtype.itemsize * _widths_at_once(self._model.config)
-        return min(GPU_POSITIONS, free // 4 // position), min(logits, free // 8) // (4 * self.vocab_size)
-
     def too_long(self, request: Any, length: int) -> str:
         return (
             f"{request_name(request)}: {length} tokens with special tokens, and the context window of "
@@ -351,23 +293,3 @@ def _device(asked: str | None) -> str:
         log.warning("device %s: torch finds no GPU here; scoring on the CPU", asked)
         return "cpu"
     return asked
-
-
-def _unused(device: torch.device) -> int:
-    """Bytes that torch keeps of what was freed."""
-    return torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-
-
-def _widths_at_once(config: Any) -> int:
-    """Numbers that a layer's forward pass holds at once for a position: some hidden states, and the inner layer's."""
-    inner = config.get_text_config()
-    hidden = int(inner.hidden_size)
-    wide = next(
-        (
-            getattr(inner, name)
-            for name in ("intermediate_size", "d_ff", "ffn_dim", "n_inner")
-            if getattr(inner, name, None)
-        ),
-        4 * hidden,
-    )
-    return 8 * hidden + 4 * int(wide)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import torch
+from accelerate.utils import gather_object
 from lm_eval.api.registry import register_model
 from torch import Tensor
 
 from harness.data.families import Family
+from harness.models.asked import Answer, Tokenised, Tree, answers, shares, trees
 from harness.models.base import TransformersLM
 from harness.models.embedded import unknown_token
-from harness.models.prefix_tree import Row, Text, logits_of, one_text, rows, takes_trees, widest
+from harness.models.prefix_tree import logits_of, takes_trees, widest
 from harness.models.requests import require_finite
 from harness.terminal.bars import progress
 
@@ -25,18 +25,8 @@ PROMPT_STEP = 4
 # Nodes of a tree that is laid out as one row. Measured with SmolLM2-135M on two cores: wider rows share more and attend
 # to more that they do not see.
 ROW_NODES = 128
-
-_Tokenised = tuple[Any, list[int], list[int]]
-
-
-class _Tree(NamedTuple):
-    """A row with what is asked of it: the nodes that predictions are read from and, of each request, its number, the
-    predictions' places among these nodes, and the tokens that are expected there.
-    """
-
-    row: Row
-    nodes: list[int]
-    asked: list[tuple[int, list[int], list[int]]]
+# Of all processes together: more would take longer to hand around than it saves.
+MOST_TOKENS_TO_DEAL = 10_000_000
 
 
 class ContextOverflowError(ValueError):
@@ -62,6 +52,7 @@ class CausalLM(TransformersLM):
         """
         super().__init__(pretrained, **kwargs)
         self.share_prefixes = share_prefixes
+        self._deals = True
 
     @cached_property
     def takes_trees(self) -> bool:
@@ -78,11 +69,11 @@ class CausalLM(TransformersLM):
         """
         self._require_known_texts(requests)
         try:
-            answers: list[tuple[float, bool]] = super().loglikelihood(requests, disable_tqdm=disable_tqdm)
+            found: list[Answer] = super().loglikelihood(requests, disable_tqdm=disable_tqdm)
         except ContextOverflowError as error:
             raise ValueError(self.too_long(requests[error.index], error.length)) from None
-        require_finite(requests, [logprob for logprob, _ in answers])
-        return answers
+        require_finite(requests, [logprob for logprob, _ in found])
+        return found
 
     def loglikelihood_rolling(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[float]:
         """Log-probability of whole documents in nats, windows as lm-eval cuts them.
@@ -92,10 +83,15 @@ class CausalLM(TransformersLM):
             FloatingPointError: a log-probability is not finite.
         """
         self._require_known_texts(requests)
-        with self.batch_size_known():
-            answers: list[float] = super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)
-        require_finite(requests, answers)
-        return answers
+        # lm-eval has each process ask as often as all others, but of its own windows.
+        self._deals = False
+        try:
+            with self.batch_size_known():
+                found: list[float] = super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)
+        finally:
+            self._deals = True
+        require_finite(requests, found)
+        return found
 
     def prompt_parts(self, ids: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """See `TransformersLM.prompt_parts`: prompts of nearly one length get first parts of exactly one."""
@@ -139,68 +135,52 @@ class CausalLM(TransformersLM):
         return prompt + room
 
     def _loglikelihood_tokens(
-        self, requests: Sequence[_Tokenised], disable_tqdm: bool = False, override_bs: int | None = None
-    ) -> list[tuple[float, bool]]:
-        asked: defaultdict[Text, list[int]] = defaultdict(list)
-        for index, (_, context, continuation) in enumerate(requests):
-            # What the model is fed: requests that differ in their last token only are one text.
-            asked[tuple(context + continuation[:-1])].append(index)
-        longest = max(asked, key=len)
-        if len(longest) > self.max_length:
-            raise ContextOverflowError(asked[longest][0], len(longest))
-        answers: list[tuple[float, bool]] = [(math.nan, False)] * len(requests)
-        with progress(len(requests), "Scoring", hidden=disable_tqdm or self.rank != 0) as bar:
-            for found in self._answers(requests, asked):
-                for index, answer in found:
-                    answers[index] = answer
-                bar.update(len(found))
-        return answers
+        self, requests: Sequence[Tokenised], disable_tqdm: bool = False, override_bs: int | None = None
+    ) -> list[Answer]:
+        for number, request in enumerate(requests):
+            if (length := len(request[1]) + len(request[2]) - 1) > self.max_length:
+                raise ContextOverflowError(number, length)
+        everyones, first = self._of_all_processes(requests)
+        share = shares(self._trees(everyones), self.world_size if everyones is not requests else 1, self._node_cost)
+        mine = share[self.rank if everyones is not requests else 0]
+        found: list[tuple[int, Answer]] = []
+        with progress(sum(len(tree.asked) for tree in mine), "Scoring", hidden=disable_tqdm or self.rank != 0) as bar:
+            # A text by itself needs no mask, and attention is faster without one.
+            for shared in (True, False):
+                alike = [tree for tree in mine if tree.is_shared == shared]
+                for _, scored in self.over_batches(
+                    alike, lambda tree: tree.width, self._score, lambda tree: len(tree.nodes)
+                ):
+                    found += scored
+                    bar.update(len(scored))
+        if everyones is not requests:
+            found = gather_object(found)
+        of = dict(found)
+        return [of[first + number] for number in range(len(requests))]
 
-    def _answers(
-        self, requests: Sequence[_Tokenised], asked: Mapping[Text, Sequence[int]]
-    ) -> Iterator[list[tuple[int, tuple[float, bool]]]]:
-        """Batch by batch, numbers of requests and their answers."""
-        laid_out: Iterable[Row] = map(one_text, asked)
-        if self.share_prefixes and len(asked) > 1 and self.takes_trees:
-            narrow = widest(self._model.config)
-            laid_out = rows(asked, min(ROW_NODES, narrow or ROW_NODES), narrow)
-        trees = sorted((_tree(row, requests, asked) for row in laid_out), key=lambda tree: -len(tree.row.tokens))
-        # A text by itself needs no mask, and attention is faster without one.
-        for shared in (True, False):
-            alike = [tree for tree in trees if (len(tree.row.paths) > 1) == shared]
-            for batch in self.batches(alike, lambda tree: len(tree.row.tokens), lambda tree: len(tree.nodes)):
-                yield self._score(batch)
+    def _of_all_processes(self, requests: Sequence[Tokenised]) -> tuple[Sequence[Tokenised], int]:
+        """The requests of all processes, which are dealt anew by what they take, and where one's own begin in them."""
+        tokens = sum(len(context) + len(continuation) for _, context, continuation in requests)
+        if self.world_size == 1 or not self._deals or sum(gather_object([tokens])) > MOST_TOKENS_TO_DEAL:
+            return requests, 0
+        counts = gather_object([len(requests)])
+        bare: Sequence[Tokenised] = [(None, context, continuation) for _, context, continuation in requests]
+        return gather_object(bare), sum(counts[: self.rank])
+
+    def _trees(self, requests: Sequence[Tokenised]) -> list[Tree]:
+        if not self.share_prefixes or len(requests) < 2 or not self.takes_trees:
+            return trees(requests, None, None)
+        narrow = widest(self._model.config)
+        return trees(requests, min(ROW_NODES, narrow or ROW_NODES), narrow)
+
+    @property
+    def _node_cost(self) -> float:
+        """What a position takes in the body, in rows of the vocabulary head: by their weights."""
+        head = self._model.get_output_embeddings()
+        weights = self._model.get_input_embeddings().weight if head is None else head.weight
+        return float(max(self.parameters / weights.numel() - 1, 0.1))
 
     @torch.inference_mode()
-    def _score(self, batch: Sequence[_Tree]) -> list[tuple[int, tuple[float, bool]]]:
+    def _score(self, batch: Sequence[Tree]) -> list[tuple[int, Answer]]:
         logits = logits_of(self._model, [tree.row for tree in batch], [tree.nodes for tree in batch], self.device)
-        logits = logits.to(self.softmax_dtype or logits.dtype)
-        first = 0
-        lines: list[int] = []
-        targets: list[int] = []
-        for tree in batch:
-            for _, places, expected in tree.asked:
-                lines += [first + place for place in places]
-                targets += expected
-            first += len(tree.nodes)
-        line, target = torch.tensor(lines, device=self.device), torch.tensor(targets, device=self.device)
-        logprobs = logits[line, target] - logits.logsumexp(-1)[line]
-        tops = logits.argmax(-1)[line] == target
-        answers = iter(torch.stack([logprobs, tops.to(logprobs.dtype)], 1).tolist())
-        scored = []
-        for tree in batch:
-            for number, places, _ in tree.asked:
-                own = [next(answers) for _ in places]
-                scored.append((number, (math.fsum(logprob for logprob, _ in own), all(top for _, top in own))))
-        return scored
-
-
-def _tree(row: Row, requests: Sequence[_Tokenised], asked: Mapping[Text, Sequence[int]]) -> _Tree:
-    places: dict[int, int] = {}
-    found = []
-    for text, path in row.paths:
-        for number in asked[text]:
-            _, context, continuation = requests[number]
-            nodes = path[len(context) - 1 :]
-            found.append((number, [places.setdefault(node, len(places)) for node in nodes], continuation))
-    return _Tree(row, list(places), found)
+        return list(answers(batch, logits.to(self.softmax_dtype or logits.dtype)))

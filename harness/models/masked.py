@@ -205,8 +205,12 @@ class MaskedLM(TransformersLM):
             texts[tuple(row.input_ids), tuple(row.places)].append(number)
         order = sorted(texts, key=lambda text: (-len(text[0]), text))
         with progress(len(rows), "Masked texts", hidden=disable_tqdm or self.rank != 0) as bar:
-            for batch in self.batches(order, lambda text: len(text[0]), lambda text: len(text[1])):
-                log_p = self.log_distributions([ids for ids, _ in batch], [places for _, places in batch])
+            for batch, log_p in self.over_batches(
+                order,
+                lambda text: len(text[0]),
+                lambda batch: self.log_distributions([ids for ids, _ in batch], [places for _, places in batch]),
+                lambda text: len(text[1]),
+            ):
                 first = [0, *accumulate(len(places) for _, places in batch)]
                 asked = [(start, number) for start, text in zip(first, batch, strict=False) for number in texts[text]]
                 lines = [start + nth for start, number in asked for nth in range(len(rows[number].targets))]

@@ -166,8 +166,12 @@ class Seq2SeqLM(TransformersLM):
         order = sorted(range(len(rows)), key=lambda number: (-sizes[number], tuple(rows[number].source), number))
         answers: list[tuple[float, bool]] = [(float("nan"), False)] * len(rows)
         with progress(len(rows), "Scoring", hidden=disable_tqdm or self.rank != 0) as bar:
-            for batch in self.batches(order, sizes.__getitem__, lambda number: len(rows[number].target)):
-                scored = self._score([rows[number] for number in batch])
+            for batch, scored in self.over_batches(
+                order,
+                sizes.__getitem__,
+                lambda batch: self._score([rows[number] for number in batch]),
+                lambda number: len(rows[number].target),
+            ):
                 require_finite([requests[number] for number in batch], [logprob for logprob, _ in scored], batch=True)
                 for number, answer in zip(batch, scored, strict=True):
                     answers[number] = answer

@@ -42,8 +42,8 @@ def rows(report: Report) -> list[Row]:
     """The leaderboard's rows: models by size, base first, then steps, then what these are compared with.
 
     Steps are ranked by ICAT among themselves, over all models that were scored on the same items. A step that is broken
-    or of which nobody knows what it kept has no rank: a model that no longer prefers language to noise would win, and so
-    would one that knows the sentences it is tested on.
+    or of which nobody knows what it kept has no rank: a model that no longer prefers language to noise would win, and
+    one that knows the sentences it is tested on, too.
     """
     index = Index.of(report)
     task = index.stereoset_task()

@@ -88,7 +88,7 @@ def _state(checks: Sequence[Check], measured: bool, perplexity: bool) -> Retenti
 
 
 def _suspect(lms: Check | None, perplexity: Check | None, limits: Thresholds) -> str | None:
-    """Why a step seems to know StereoSet's own sentences: it tells them from nonsense better, and models no text better.
+    """Why a step seems to know StereoSet's own sentences: it grew better at these, and not at other text.
 
     A model trained on these very sentences gains 8 points; a better model of language would show it elsewhere too.
     """

@@ -177,7 +177,7 @@ def test_a_row_of_its_own_is_an_ordinary_text() -> None:
 
 
 def test_logits_at_once_are_limited_in_bytes(byte_llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.models.base.LOGITS_BYTES", {"cpu": 4 * 60_000 * 30, "cuda": 0})
+    monkeypatch.setattr("harness.models.batches.LOGITS_BYTES", {"cpu": 4 * 60_000 * 30, "cuda": 0})
     lm = CausalLM(str(byte_llama))
     assert lm.takes_trees
     passes = []
