@@ -223,7 +223,7 @@ def _sentences(item: stereoset.Item, which: str) -> list[str]:
 
 
 def _as_users(given: argparse.Namespace) -> Iterator[Row]:
-    """What users do by `python -m training` and `stereoscope eval`: adapters, precision, templates, shots."""
+    """What users do by `python -m training` and `stereoscope eval`, each on a quarter of the items."""
     still = ("--num_folds", "4", "--folds", "0", "--learning_rate", "1e-9", "--max_steps", "20")
     for seed in ("0", "1"):
         yield (
@@ -247,7 +247,7 @@ def _as_users(given: argparse.Namespace) -> Iterator[Row]:
 def _trained(given: argparse.Namespace, settings: Sequence[str], run: Path) -> None:
     _train(given, settings, run)
     shutil.copytree(given.folder / "base", run / "base", dirs_exist_ok=True)
-    _eval(given, run / "step", (f"peft={_adapter(run)}",), ())
+    _eval(given, run / "step", (f"peft={_adapter(run)}",), (), items=given.items)
 
 
 def _evaluated(given: argparse.Namespace, of_base: Sequence[str], of_step: Sequence[str], run: Path) -> None:
@@ -272,9 +272,11 @@ def _eval(
     model_args: Sequence[str],
     flags: Sequence[str],
     tasks: Sequence[str] = TASKS[:2],
+    items: int | None = None,
 ) -> None:
     named = ",".join([f"pretrained={given.model}", "max_length=1024", *model_args])
-    asked = ["--model_args", named, "--tasks", ",".join(tasks), "--limit", str(given.items // 4), *flags]
+    limit = given.items // 4 if items is None else items
+    asked = ["--model_args", named, "--tasks", ",".join(tasks), "--limit", str(limit), *flags]
     subprocess.run([sys.executable, "-m", "harness", "eval", *asked, "--output_path", str(folder)], check=True)
 
 

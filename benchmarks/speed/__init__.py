@@ -1,0 +1,1 @@
+"""What `benchmarks/bench.py` times: a file for each kind of work."""
