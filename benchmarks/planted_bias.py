@@ -13,10 +13,13 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import sys
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# A file gets lines, no bars; tqdm looks here once, when it is imported.
+os.environ.setdefault("TQDM_DISABLE", "" if sys.stderr.isatty() else "1")
 
 from planted.corpus import plant
 from planted.data_sets import write_data

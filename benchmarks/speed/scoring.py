@@ -20,6 +20,7 @@ from harness.scoring.task_files import select
 from speed.contest import Contest, Way
 
 BATCHES = (8, 16, 32, 64)
+GPU_BATCHES = (*BATCHES, 128, 256)
 GENERATED = 40
 
 
@@ -56,7 +57,7 @@ def prompts(model: Path, items: int) -> Iterator[Contest]:
         ours = CausalLM(str(model))
         return {
             f"greedy, {GENERATED} new tokens, one at a time": partial(_generate, ours, texts),
-            "hf-causal": _scored(ours, asked),
+            "hf-causal": scored(ours, asked),
         }
 
     yield Contest("generated", f"{task[0]}, {few} items, 1 order", ">= 4", ways)
@@ -90,22 +91,22 @@ def big_vocabulary(model: Path, items: int) -> Contest:
 
 def _ways(model: Path, tasks: Sequence[str], items: int, **metadata: Any) -> dict[str, Way]:
     asked = requests_of(tasks, items, model, **metadata)
-    theirs = _best(model, asked[: max(16, len(asked) // 4)])
+    theirs = best_of_theirs(model, asked[: max(16, len(asked) // 4)])
     ours, plain = CausalLM(str(model)), CausalLM(str(model), share_prefixes=False)
     return {
-        f"lm-eval's hf, batch {theirs.batch_size}": _scored(theirs, asked),
-        "hf-causal": _scored(ours, asked),
-        "hf-causal, share_prefixes=False": _scored(plain, asked),
+        f"lm-eval's hf, batch {theirs.batch_size}": scored(theirs, asked),
+        "hf-causal": scored(ours, asked),
+        "hf-causal, share_prefixes=False": scored(plain, asked),
         "limit: a bare pass over the distinct positions": bare(ours, asked),
     }
 
 
-def _best(model: Path, some: Sequence[Any]) -> HFLM:
+def best_of_theirs(model: Path, some: Sequence[Any], dtype: str = "float32") -> HFLM:
     """lm-eval's `hf` at the batch size that scores some requests fastest."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    theirs = HFLM(str(model), dtype="float32", batch_size=BATCHES[0], device=device)
+    theirs = HFLM(str(model), dtype=dtype, batch_size=BATCHES[0], device=device)
     taken = {}
-    for size in BATCHES:
+    for size in GPU_BATCHES if device == "cuda" else BATCHES:
         theirs.batch_size_per_gpu = size
         started = time.perf_counter()
         theirs.loglikelihood(some, disable_tqdm=True)
@@ -114,7 +115,8 @@ def _best(model: Path, some: Sequence[Any]) -> HFLM:
     return theirs
 
 
-def _scored(lm: Any, asked: Sequence[Any]) -> Way:
+def scored(lm: Any, asked: Sequence[Any]) -> Way:
+    """Score requests through a model of lm-eval's."""
     return lambda: [logprob for logprob, _ in lm.loglikelihood(asked, disable_tqdm=True)]
 
 
