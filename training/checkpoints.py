@@ -8,10 +8,12 @@ import re
 import shutil
 from pathlib import Path
 
-from harness.data.split import MANIFEST
 from harness.storage.files import atomic_write, sha256_file
+from harness.storage.manifest import MANIFEST, read_manifest
+from harness.storage.reading import read_json, shown
 
 UNSCHEDULED = "unscheduled.json"
+NAMED = r"checkpoint-([0-9]{1,12})"
 FOR_RESUMING = ("optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state*.pth", "latest", "global_step*")
 """What a checkpoint holds beside weights, config and trainer_state.json: some three times the trained weights' size."""
 
@@ -35,12 +37,9 @@ def is_complete(checkpoint: Path) -> bool:
         log.warning("%s has no %s: not complete, skipped", checkpoint, MANIFEST)
         return False
     try:
-        digests = json.loads(manifest.read_text(encoding="utf-8"))
+        digests = read_manifest(checkpoint)
     except ValueError as error:
-        log.warning("%s: %s is not JSON (%s): damaged, skipped", checkpoint, MANIFEST, error)
-        return False
-    if not isinstance(digests, dict) or not digests:
-        log.warning("%s: %s names no files: damaged, skipped", checkpoint, MANIFEST)
+        log.warning("%s: damaged, skipped", error)
         return False
     for name, digest in digests.items():
         file = checkpoint / name
@@ -52,7 +51,7 @@ def is_complete(checkpoint: Path) -> bool:
 
 def sealed_names(checkpoint: Path) -> list[str]:
     """The files that the manifest of a complete checkpoint lists."""
-    return list(json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8")))
+    return list(read_manifest(checkpoint))
 
 
 def complete_checkpoints(output_dir: Path) -> list[Path]:
@@ -60,7 +59,7 @@ def complete_checkpoints(output_dir: Path) -> list[Path]:
     numbered = {
         int(match.group(1)): folder
         for folder in output_dir.glob("checkpoint-*")
-        if (match := re.fullmatch(r"checkpoint-(\d+)", folder.name))
+        if (match := re.fullmatch(NAMED, folder.name))
     }
     return [numbered[step] for step in sorted(numbered) if is_complete(numbered[step])]
 
@@ -79,7 +78,15 @@ def scheduled_checkpoints(output_dir: Path) -> list[Path]:
 
 def _unscheduled(output_dir: Path) -> set[int]:
     file = output_dir / UNSCHEDULED
-    return set(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else set()
+    if not file.is_file():
+        return set()
+    steps = read_json(file, "delete it: the checkpoints of these steps then count too")
+    if not isinstance(steps, list) or not all(type(step) is int for step in steps):
+        raise ValueError(
+            f"{file}: expected a list of steps, found {shown(steps)}; delete it: the checkpoints of these steps then "
+            "count too"
+        )
+    return set(steps)
 
 
 def keep_weights_only(checkpoint: Path) -> None:
@@ -88,12 +95,12 @@ def keep_weights_only(checkpoint: Path) -> None:
     if not extra:
         return
     manifest = checkpoint / MANIFEST
-    digests = json.loads(manifest.read_text(encoding="utf-8"))
+    digests = read_manifest(checkpoint)
     names = {path.name for path in extra}
     kept = {name: digest for name, digest in digests.items() if Path(name).parts[0] not in names}
     atomic_write(manifest, json.dumps(kept, indent=1) + "\n")
     for path in extra:
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def step_of(checkpoint: Path) -> int:

@@ -283,7 +283,7 @@ def _flags_of(parser: SettingsParser, path: Path) -> list[str]:
     except ValueError as error:
         parser.error(str(error))
     for key, problem in problems(settings):
-        parser.error(f"{path}, line {lines[(key,)]}: {problem}")
+        parser.error(f"{path}, line {lines.get((key,), 1)}: {problem}")
     return [flag for key, value in settings.items() if value is not None for flag in _flags(key, value)]
 
 

@@ -27,6 +27,7 @@ from harness.machine.watch import Watch
 from harness.models.embedded import padding_id, unknown_token
 from harness.models.positions import window
 from harness.storage.files import atomic_write, require_writable
+from harness.storage.reading import read_object, shown
 from harness.terminal.libraries import take_over_libraries
 from harness.terminal.logs import start_logging
 from training.as_asked import require_processes
@@ -171,7 +172,7 @@ def train_fold(
         pair_arguments=pair_arguments,
         split=split,
         base_model=base_model,
-        callbacks=[LastStepSaved(), *callbacks, shown := Shown()],
+        callbacks=[LastStepSaved(), *callbacks, losses := Shown()],
     )
     for stock in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(stock)
@@ -205,7 +206,7 @@ def train_fold(
             "held_bytes": [one and one._asdict() for one in held],
         }
         atomic_write(folder / TRAINED_FILE, json.dumps(finished, indent=1) + "\n")
-        at_the_end = "" if shown.loss is None else f", loss {shown.loss:.4g} at the end"
+        at_the_end = "" if losses.loss is None else f", loss {losses.loss:.4g} at the end"
         log.info("fold %d: trained, %d steps in %.0f s%s", split.fold, trainer.state.global_step, seconds, at_the_end)
         for passing in set(complete_checkpoints(folder)) - set(scheduled):
             shutil.rmtree(passing)
@@ -223,13 +224,13 @@ def claim(folder: Path, split: Split, settings: dict[str, object], writes: bool)
     for name, content in wanted.items():
         file = folder / name
         if file.is_file():
-            found = json.loads(file.read_text(encoding="utf-8"))
+            found = read_object(file, "give another output_dir, or delete the folder")
             differing = sorted(key for key in content.keys() | found.keys() if content.get(key) != found.get(key))
             if differing:
                 first = differing[0]
-                shown = f"{first} was {str(found.get(first))[:60]}, is {str(content.get(first))[:60]}"
+                told = f"{first} was {shown(found.get(first))}, is {shown(content.get(first))}"
                 raise ValueError(
-                    f"{folder} belongs to another run: {', '.join(differing)} differ in {name} ({shown}). "
+                    f"{folder} belongs to another run: {', '.join(differing)} differ in {name} ({told}). "
                     "Give another output_dir, or delete the folder."
                 )
         elif writes:
@@ -237,5 +238,6 @@ def claim(folder: Path, split: Split, settings: dict[str, object], writes: bool)
 
 
 def _epoch(checkpoint: Path) -> float | None:
-    state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-    return None if state["epoch"] is None else float(state["epoch"])
+    """As the Trainer wrote it."""
+    epoch = read_object(checkpoint / "trainer_state.json").get("epoch")
+    return None if epoch is None else float(epoch)

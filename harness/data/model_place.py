@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from harness.storage.files import looked_in
+from harness.storage.reading import read_object
 
 
 def require_model(metadata: Mapping[str, object]) -> None:
@@ -56,8 +56,8 @@ def _require_config(folder: Path) -> None:
 
 def _base_of(adapter: Path) -> str:
     try:
-        base = json.loads(adapter.read_text(encoding="utf-8")).get("base_model_name_or_path")
-    except (ValueError, AttributeError):
+        base = read_object(adapter).get("base_model_name_or_path")
+    except ValueError:
         base = None
     return str(base or "ITS_BASE_MODEL")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import string
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from harness.data.families import Family
 from harness.data.infill import infill_blank, require_sentinels
 from harness.data.sources import locate_for
 from harness.data.tokens import columns, load_tokenizer, load_tokens
-from harness.storage.text import read_text
+from harness.storage.reading import read_json, shown
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -52,11 +51,7 @@ def read(path: Path, task: Task) -> list[Item]:
         ValueError: not StereoSet's JSON in UTF-8, no items, or an item lacks a field, names an unknown bias type or
             label, repeats an id, or has not exactly one option a label; names file and item id.
     """
-    text = read_text(path)
-    try:
-        content = json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"{path}: not JSON ({error})") from error
+    content = read_json(path)
     tasks = content.get("data") if isinstance(content, dict) else None
     entries = tasks.get(task) if isinstance(tasks, dict) else None
     if not isinstance(entries, list):
@@ -149,14 +144,14 @@ def _asked(path: Path, item: Item, family: Family, mask: str) -> tuple[str, list
 def _item(path: Path, task: Task, number: int, entry: object) -> Item:
     where = f"{path}, {task} item {number}"
     if not isinstance(entry, dict):
-        raise ValueError(f"{where}: expected an object, found {entry!r}")
+        raise ValueError(f"{where}: expected an object, found {shown(entry)}")
     if isinstance(entry.get("id"), str):
         where = f"{path}, {task} item {entry['id']}"
 
     def text(owner: dict[str, object], name: str) -> str:
         value = owner.get(name)
         if not isinstance(value, str) or not value.strip():
-            raise ValueError(f"{where}: field {name!r} is missing, empty or no text, found {value!r}")
+            raise ValueError(f"{where}: field {name!r} is missing, empty or no text, found {shown(value)}")
         return value
 
     bias_type = text(entry, "bias_type")

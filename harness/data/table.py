@@ -15,7 +15,12 @@ Row = Mapping[str | None, str | None]
 
 
 class _Commas(csv.excel):
-    """As spreadsheets write it: a field with a comma or a line break stands in quotation marks."""
+    """As spreadsheets write it: a field with a comma or a line break stands in quotation marks.
+
+    A mark that is never closed would take the rest of the file for one field.
+    """
+
+    strict = True
 
 
 class _Tabs(csv.excel_tab):

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from harness.experiments.places import Places, experiment_path
@@ -18,6 +17,7 @@ from harness.machine.strategy import read_strategy
 from harness.planning.planned_model import PlannedControl, PlannedModel
 from harness.reporting.thresholds import Thresholds
 from harness.storage.files import read_yaml
+from harness.storage.reading import parse_yaml, shown
 
 Lines = Mapping[tuple[str | int, ...], int]
 OURS_TO_SET = ("output_dir", "model_name_or_path", "data_dir", "start_token_id", "resume_from_checkpoint")
@@ -196,7 +196,7 @@ def _checked(source: str, settings: Mapping[str, Any], lines: Lines) -> Experime
 
 def defaults(text: str) -> list[str]:
     """The keys of the file and of its `scoring` that an experiment does not set, as lines of YAML with their values."""
-    given = yaml.safe_load(text)
+    given = parse_yaml(text, "experiment")
     parts: list[tuple[type[BaseModel], dict[str, Any], str]]
     parts = [(ExperimentFile, given, ""), (Scoring, given.get("scoring", {}), "scoring.")]
     lines = []
@@ -256,7 +256,7 @@ def _explain(source: str, lines: Lines, error: dict[str, Any]) -> str:
         return f"{where}: unknown key {key!r}"
     if error["type"] == "missing":
         return f"{where}: key {key!r} is missing"
-    return f"{where}: {key}: {error['msg']} (found {error['input']!r})"
+    return f"{where}: {key}: {error['msg']} (found {shown(error['input'])})"
 
 
 def _check_training(

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from harness.models.added_tokens import fit_vocabulary
 from harness.models.kept import Kept
+from harness.storage.reading import read_object, require_object, shown
 from harness.storage.weights import weights_sha256
 
 WEIGHTS_FILE = "adapter_model.safetensors"
@@ -26,6 +27,7 @@ BASE_CHANGED_BY_DATA = ("corda", "lora_ga")
 _WRAPPED = re.compile(r"\.(base_layer|original_module|token_adapter)(?=\.)")
 _AGAIN = re.compile(r"\.(modules_to_save|token_adapter\.trainable_tokens_\w+)(\.|$)")
 """Of resized embeddings PEFT saves what was trained a second time, under its inner names, and for a tied head too."""
+_OWN = "put the adapter's own file back"
 log = logging.getLogger(__name__)
 
 
@@ -49,7 +51,7 @@ def attach(base: Any, path: Path, pretrained: str) -> Attached:
     """
     if not (path / "adapter_config.json").is_file() or not (path / WEIGHTS_FILE).is_file():
         raise ValueError(f"{path}: no adapter here (expected adapter_config.json and {WEIGHTS_FILE})")
-    config = PeftConfig.from_pretrained(str(path))
+    config = read_adapter_config(path)
     if config.peft_type != PeftType.LORA:
         raise ValueError(f"{path}: a {config.peft_type} adapter; only LoRA can be taken off the base model again")
     named = config.base_model_name_or_path
@@ -65,10 +67,48 @@ def attach(base: Any, path: Path, pretrained: str) -> Attached:
     config.inference_mode, config.base_model_name_or_path = True, None
     kept = Kept(base)
     try:
-        return Attached(_attached(kept, config, load_file(path / WEIGHTS_FILE), path, (pretrained, named)), kept)
+        return Attached(_attached(kept, config, _weights_of(path, config), path, (pretrained, named)), kept)
     except BaseException:
         kept.put_back()
         raise
+
+
+def read_adapter_config(path: Path) -> Any:
+    """PEFT's config of the adapter in a folder.
+
+    Raises:
+        ValueError: its adapter_config.json is broken; names the file.
+    """
+    file = path / "adapter_config.json"
+    told = read_object(file, _OWN)
+    base = told.get("base_model_name_or_path")
+    if not isinstance(base, str | None):
+        raise ValueError(f"{file}: base_model_name_or_path is {shown(base)}, expected a name; {_OWN}")
+    ranks = [told.get("r", 1), *require_object(told.get("rank_pattern") or {}, f"{file}, rank_pattern").values()]
+    for rank in ranks:
+        if type(rank) is not int or rank < 1:
+            raise ValueError(f"{file}: a rank r is {shown(rank)}, expected a whole number of 1 or more; {_OWN}")
+    try:
+        return PeftConfig.from_pretrained(str(path))
+    except Exception as error:  # PEFT builds a dataclass of whatever stands there
+        raise ValueError(f"{file}: no config of an adapter ({type(error).__name__}: {error}); {_OWN}") from error
+
+
+def _weights_of(path: Path, config: Any) -> dict[str, Tensor]:
+    """The tensors of an adapter's file, once a rank in its config has been seen to be theirs and no larger."""
+    file = path / WEIGHTS_FILE
+    try:
+        weights = load_file(file)
+    except Exception as error:  # safetensors' own errors are no ValueErrors
+        raise ValueError(f"{file}: no weights in safetensors ({type(error).__name__}: {error}); {_OWN}") from error
+    largest = max((size for tensor in weights.values() for size in tensor.shape), default=0)
+    for rank in (config.r, *config.rank_pattern.values()):
+        if rank > largest:
+            raise ValueError(
+                f"{path / 'adapter_config.json'}: a rank r is {rank}, and no tensor of {WEIGHTS_FILE} has so many "
+                f"rows; {_OWN}"
+            )
+    return weights
 
 
 def _attached(kept: Kept, config: Any, weights: dict[str, Tensor], path: Path, names: tuple[str, str | None]) -> Any:
@@ -81,7 +121,7 @@ def _attached(kept: Kept, config: Any, weights: dict[str, Tensor], path: Path, n
             weight.data = weight.data.clone()
     try:
         model = get_peft_model(base, config)
-    except ValueError as error:
+    except Exception as error:  # PEFT reads its config's fields unguarded: any of Python's errors may come
         raise ValueError(f"{path}: does not fit {pretrained}: {error}") from error
     wanted = _shapes(get_peft_model_state_dict(model, save_embedding_layers=False))
     weights = {name: tensor for name, tensor in weights.items() if name in wanted or not _AGAIN.search(name)}
