@@ -28,6 +28,7 @@ from harness.models.embedded import padding_id, unknown_token
 from harness.models.positions import window
 from harness.storage.files import atomic_write, require_writable
 from harness.storage.reading import read_object, shown
+from harness.storage.trainer_state import epoch_of
 from harness.terminal.libraries import take_over_libraries
 from harness.terminal.logs import start_logging
 from training.as_asked import require_processes
@@ -200,7 +201,7 @@ def train_fold(
     if trainer.is_world_process_zero():
         scheduled = scheduled_checkpoints(folder)
         finished = {
-            "checkpoints": {step.name: _epoch(step) for step in scheduled},
+            "checkpoints": {step.name: epoch_of(step) for step in scheduled},
             "steps": trainer.state.global_step,
             "seconds": (seconds := round(time.monotonic() - started, 1)),
             "held_bytes": [one and one._asdict() for one in held],
@@ -235,9 +236,3 @@ def claim(folder: Path, split: Split, settings: dict[str, object], writes: bool)
                 )
         elif writes:
             atomic_write(file, json.dumps(content, indent=1) + "\n")
-
-
-def _epoch(checkpoint: Path) -> float | None:
-    """As the Trainer wrote it."""
-    epoch = read_object(checkpoint / "trainer_state.json").get("epoch")
-    return None if epoch is None else float(epoch)

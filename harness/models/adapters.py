@@ -15,7 +15,7 @@ from torch import Tensor
 
 from harness.models.added_tokens import fit_vocabulary
 from harness.models.kept import Kept
-from harness.storage.reading import read_object, require_object, shown
+from harness.storage.reading import brief, read_object, require_object, shown
 from harness.storage.weights import weights_sha256
 
 WEIGHTS_FILE = "adapter_model.safetensors"
@@ -91,7 +91,7 @@ def read_adapter_config(path: Path) -> Any:
     try:
         return PeftConfig.from_pretrained(str(path))
     except Exception as error:  # PEFT builds a dataclass of whatever stands there
-        raise ValueError(f"{file}: no config of an adapter ({type(error).__name__}: {error}); {_OWN}") from error
+        raise ValueError(f"{file}: no config of an adapter ({brief(error)}); {_OWN}") from error
 
 
 def _weights_of(path: Path, config: Any) -> dict[str, Tensor]:
@@ -100,7 +100,7 @@ def _weights_of(path: Path, config: Any) -> dict[str, Tensor]:
     try:
         weights = load_file(file)
     except Exception as error:  # safetensors' own errors are no ValueErrors
-        raise ValueError(f"{file}: no weights in safetensors ({type(error).__name__}: {error}); {_OWN}") from error
+        raise ValueError(f"{file}: no weights in safetensors ({brief(error)}); {_OWN}") from error
     largest = max((size for tensor in weights.values() for size in tensor.shape), default=0)
     for rank in (config.r, *config.rank_pattern.values()):
         if rank > largest:
@@ -122,7 +122,7 @@ def _attached(kept: Kept, config: Any, weights: dict[str, Tensor], path: Path, n
     try:
         model = get_peft_model(base, config)
     except Exception as error:  # PEFT reads its config's fields unguarded: any of Python's errors may come
-        raise ValueError(f"{path}: does not fit {pretrained}: {error}") from error
+        raise ValueError(f"{path}: does not fit {pretrained}: {brief(error)}") from error
     wanted = _shapes(get_peft_model_state_dict(model, save_embedding_layers=False))
     weights = {name: tensor for name, tensor in weights.items() if name in wanted or not _AGAIN.search(name)}
     # PEFT saves layers of the base along: those that an adapter is on if they are embeddings, all that were resized.

@@ -14,7 +14,7 @@ from harness.data.plugins import leave_out, left_out
 from harness.data.sources import SOURCES, Name
 from harness.metrics.benchmarks import BENCHMARKS, plugins
 from harness.storage.names import require_plain_name
-from harness.storage.reading import yaml_node
+from harness.storage.reading import brief, yaml_node
 from harness.storage.shipped import shipped
 from harness.storage.text import read_text
 from harness.terminal.nearest import did_you_mean
@@ -59,8 +59,7 @@ def check_task_files(folder: Path) -> set[str]:
             for name in found:
                 require_plain_name(name, "its name")
         except Exception as error:
-            told = str(error).removeprefix(f"{path}: ")
-            raise ValueError(f"{path}: broken task file ({type(error).__name__}: {told})") from error
+            raise ValueError(f"{path}: broken task file ({brief(error)})") from error
         names |= found.keys()
     return names
 

@@ -10,9 +10,7 @@ from typing import Any, NamedTuple
 from harness.data.split import SPLIT_FILE, Split, find_split, nearest_split_file
 from harness.storage.controls import CONTROL_FILE
 from harness.storage.manifest import MANIFEST
-from harness.storage.reading import read_object, shown
-
-_STATE = "trainer_state.json"
+from harness.storage.trainer_state import epoch_of
 
 
 class Trained(NamedTuple):
@@ -35,15 +33,7 @@ def trained(checkpoint: Path) -> Trained:
         ValueError: its split belongs to other weights, or one of its files is broken; names it.
     """
     numbered = re.fullmatch(r"checkpoint-(\d+)", checkpoint.resolve().name)
-    state = checkpoint / _STATE
-    epoch = read_object(state).get("epoch") if state.is_file() else None
-    if epoch is not None and not isinstance(epoch, (int, float)):
-        raise ValueError(f"{state}: epoch is {shown(epoch)}, expected a number; put the checkpoint's own file back")
-    return Trained(
-        int(numbered.group(1)) if numbered else None,
-        None if epoch is None else float(epoch),
-        find_split(checkpoint),
-    )
+    return Trained(int(numbered.group(1)) if numbered else None, epoch_of(checkpoint), find_split(checkpoint))
 
 
 def checkpoint_of(model_args: Mapping[str, Any]) -> Path | None:

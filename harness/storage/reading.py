@@ -25,6 +25,8 @@ MOST_NODES = 50_000
 LONGEST_NUMBER = 400
 """Characters of a number in YAML; the largest double has 309 digits."""
 _SHOWN = 60
+_TOLD = 300
+"""Characters of a value, and of a library's error, that a message shows."""
 
 Record = TypeVar("Record", bound=BaseModel)
 
@@ -122,17 +124,17 @@ def yaml_node(text: str, where: str) -> yaml.Node | None:
     """The tree of a YAML text, None for an empty one, known to be small enough to be walked and constructed.
 
     Raises:
-        ValueError: no YAML, more than 256 Ki characters, nested too deeply, or aliases that make more of it than a reader can
-            hold.
+        ValueError: no YAML, more than 256 Ki characters, nested too deeply, or aliases that make more of it than a
+            reader can hold.
     """
     if len(text) > LONGEST_YAML:
         raise ValueError(f"{where}: {len(text):,} characters, expected settings in YAML of {LONGEST_YAML:,} at most")
     try:
         node = yaml.compose(text, Loader=_Shallow)
     except yaml.YAMLError as error:
-        raise ValueError(f"{where}: not YAML: {error}") from error
+        raise ValueError(f"{where}: not YAML: {str(error)[:_TOLD]}") from error
     except Exception as error:  # PyYAML's scanner lets errors of Python's own through, for an escape \U of no character
-        raise ValueError(f"{where}: not YAML: {type(error).__name__}: {error}") from error
+        raise ValueError(f"{where}: not YAML: {brief(error)}") from error
     if node is not None:
         _require_small(node, where)
     return node
@@ -179,6 +181,12 @@ class _Shallow(yaml.SafeLoader):
             self.level -= 1
 
 
+def brief(error: Exception) -> str:
+    """A library's error for a message: its kind, and the beginning of what it says, on one line."""
+    told = " ".join(str(error).split())
+    return f"{type(error).__name__}: {told if len(told) <= _TOLD else f'{told[:_TOLD]}...'}"
+
+
 def _first(error: ValidationError) -> str:
     """`, key a.b: what is wrong`, and how many keys more."""
     first, count = error.errors(include_url=False)[0], error.error_count()
@@ -204,7 +212,7 @@ def _require_shallow(value: object, where: str, mend: str) -> None:
         level = [
             item
             for one in level
-            for item in (one.values() if isinstance(one, dict) else one)  # type: ignore[attr-defined]
+            for item in (one.values() if isinstance(one, dict) else one)
             if isinstance(item, (dict, list))
         ]
     if level:

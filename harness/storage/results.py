@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,11 @@ class Scored:
         """How many rows the task has, scored or not; None in files that do not say."""
         noted: int | None = self.results.get("n-samples", {}).get(task, {}).get("original")
         return self.provenance.tasks[task].of or noted
+
+    @property
+    def subtasks(self) -> dict[str, list[str]]:
+        """The tasks and groups of each of lm-eval's groups."""
+        return self.results.get("group_subtasks") or {}
 
     def seal(self, task: str) -> Seal | None:
         """What the task's samples file has to be; None in files of before."""
@@ -126,11 +132,23 @@ def _require_parts(file: Path, results: Mapping[str, Any]) -> None:
             if not isinstance(counts.get(which), int | None):
                 found = shown(counts[which])
                 raise ValueError(f"{file}, n-samples.{task}.{which}: expected a whole number, found {found}; {AGAIN}")
+    _require_tree(require_object(results.get("group_subtasks") or {}, f"{file}, group_subtasks", AGAIN), file)
     checked = results.get(SENSITIVITY_KEY, [])
     if not isinstance(checked, list):
         raise ValueError(f"{file}, {SENSITIVITY_KEY}: expected a list, found {shown(checked)}; {AGAIN}")
     for number, one in enumerate(checked):
         parse_record(one, Sensitivity, f"{file}, {SENSITIVITY_KEY}.{number}", AGAIN)
+
+
+def _require_tree(members: Mapping[str, Any], file: Path) -> None:
+    """Groups have lists of names, and none is within itself."""
+    for group, names in members.items():
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"{file}, group_subtasks.{group}: expected a list of names, found {shown(names)}; {AGAIN}")
+    try:
+        TopologicalSorter(members).prepare()
+    except CycleError as error:
+        raise ValueError(f"{file}, group_subtasks: a group within itself, {shown(error.args[1])}; {AGAIN}") from error
 
 
 def write_results(

@@ -1,4 +1,4 @@
-"""Text of others on a terminal: what would move the cursor, recolour, retitle or turn the line around is spelled out."""
+"""Text of others on a terminal: what would move the cursor, recolour or turn the line around is spelled out."""
 
 from __future__ import annotations
 
