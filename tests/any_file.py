@@ -13,6 +13,7 @@ import os
 import resource
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -182,7 +183,9 @@ def _line(content: bytes, at: int, way: int) -> bytes:
     return b"".join([*lines[:at], new, *lines[at + 1 :]])
 
 
+@cache
 def _tree(content: bytes, form: Form) -> Any:
+    """The valid file parsed, once; nothing changes it."""
     if form == "lines":
         return [json.loads(line) for line in content.splitlines()]
     return json.loads(content) if form == "json" else yaml.safe_load(content)
