@@ -33,7 +33,7 @@ from harness.terminal.libraries import take_over_libraries
 from harness.terminal.logs import start_logging
 from training.as_asked import require_processes
 from training.checkpoints import complete_checkpoints, scheduled_checkpoints
-from training.config import PairArguments, TrainingArguments, fingerprint, parse
+from training.config import NOT_OF_THE_RESULT, PairArguments, TrainingArguments, fingerprint, parse
 from training.disk import full_disk_explained
 from training.families import load_model, require_fitting, rows_of, with_adapter
 from training.finished import TRAINED_FILE, is_finished
@@ -193,7 +193,8 @@ def train_fold(
     start = newest(complete_checkpoints(folder))
     if start is not None:
         log.info("fold %d: resuming from %s", split.fold, start.name)
-    with full_disk_explained(folder, folder / SAVING), ready(start, trainer.accelerator) as checkpoint:
+    resumable = ready(start, trainer.accelerator, pair_arguments.allow_pickle)
+    with full_disk_explained(folder, folder / SAVING), resumable as checkpoint:
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     if trainer.state.global_step < trainer.state.max_steps:
         return False
@@ -225,13 +226,14 @@ def claim(folder: Path, split: Split, settings: dict[str, object], writes: bool)
     for name, content in wanted.items():
         file = folder / name
         if file.is_file():
-            found = read_object(file, "give another output_dir, or delete the folder")
+            told = read_object(file, "give another output_dir, or delete the folder")
+            found = {key: value for key, value in told.items() if key not in NOT_OF_THE_RESULT or name != RUN_FILE}
             differing = sorted(key for key in content.keys() | found.keys() if content.get(key) != found.get(key))
             if differing:
                 first = differing[0]
-                told = f"{first} was {shown(found.get(first))}, is {shown(content.get(first))}"
+                change = f"{first} was {shown(found.get(first))}, is {shown(content.get(first))}"
                 raise ValueError(
-                    f"{folder} belongs to another run: {', '.join(differing)} differ in {name} ({told}). "
+                    f"{folder} belongs to another run: {', '.join(differing)} differ in {name} ({change}). "
                     "Give another output_dir, or delete the folder."
                 )
         elif writes:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from harness.data.continuation import asker, in_turns, without_empty
 from harness.data.sources import Name, locate_for
-from harness.storage.reading import read_object, require_object, shown
+from harness.storage.reading import brief_name, read_object, require_object, shown
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -86,10 +86,14 @@ def read(path: Path, domain: Domain) -> list[Prompt]:
     prompts = []
     for group, subjects in read_object(path).items():
         if group not in DOMAINS[domain]:
-            raise ValueError(f"{path}: unknown group {group!r}; the domain {domain} has {', '.join(DOMAINS[domain])}")
+            raise ValueError(
+                f"{path}: unknown group {shown(group)}; the domain {domain} has {', '.join(DOMAINS[domain])}"
+            )
         for subject, texts in require_object(subjects, f"{path}, {group}").items():
             if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-                raise ValueError(f"{path}, {group}, {subject}: expected a list of prompts, found {shown(texts)}")
+                raise ValueError(
+                    f"{path}, {group}, {brief_name(subject)}: expected a list of prompts, found {shown(texts)}"
+                )
             prompts += [Prompt(f"{group}/{subject}/{number}", text.strip(), group) for number, text in enumerate(texts)]
     return prompts
 

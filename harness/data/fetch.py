@@ -23,6 +23,7 @@ import typer
 
 from harness.data.plugins import given
 from harness.data.sources import SOURCES, Name, Source, cache_folder, find, is_published, mismatch
+from harness.terminal.printable import printable
 
 TIMEOUT = 60
 BLOCK = 1 << 16
@@ -115,10 +116,10 @@ def fetch_command(
             path = download(name)
         except (OSError, ValueError) as error:
             failed = True
-            typer.echo(f"{name}: {error}", err=True)
+            typer.echo(printable(f"{name}: {error}"), err=True)
         else:
             source = SOURCES[name]
-            typer.echo(f"{name}: {path}\n  licence {source.licence}; {source.publication}")
+            typer.echo(printable(f"{name}: {path}\n  licence {source.licence}; {source.publication}"))
     if os.environ.get("STEREOSCOPE_DATA"):
         typer.echo("STEREOSCOPE_DATA is set and goes first; unset it to score on the fetched files.", err=True)
     if failed:
@@ -137,7 +138,7 @@ def verify_command(
         folder = cache_folder() if named == "sample" else Path(named).expanduser()
     checks = check(folder)
     for name, state, detail in checks:
-        typer.echo(f"{name}: {state}, {detail}")
+        typer.echo(printable(f"{name}: {state}, {detail}"))
     states = {one.state for one in checks}
     if "altered" in states or states == {"absent"}:
         raise typer.Exit(1)
@@ -155,7 +156,7 @@ def list_command() -> None:
             edition = "published edition" if file.pinned else "not the published edition"
             found = f"built-in sample, {source.sample}" if file.origin == "sample" else f"{file.origin}, {edition}"
             found = f"{file.path} ({found})"
-        typer.echo(f"{name}: {found}\n  published under {source.licence}; {source.publication}")
+        typer.echo(printable(f"{name}: {found}\n  published under {source.licence}; {source.publication}"))
 
 
 class _HttpsStaysHttps(HTTPRedirectHandler):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from harness.storage.files import looked_in
-from harness.storage.reading import read_object
+from harness.storage.reading import brief_name, read_object
 
 
 def require_model(metadata: Mapping[str, object]) -> None:
@@ -59,7 +59,7 @@ def _base_of(adapter: Path) -> str:
         base = read_object(adapter).get("base_model_name_or_path")
     except ValueError:
         base = None
-    return str(base or "ITS_BASE_MODEL")
+    return brief_name(str(base or "ITS_BASE_MODEL"))
 
 
 def _of_file(path: Path) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Formatter
 
+from harness.storage.reading import shown
 from harness.storage.text import read_text
 
 WORDING = "wording"
@@ -50,6 +51,6 @@ def choose_template(given: object, default: str, placeholders: Sequence[str], ke
     missing, unknown = sorted(set(placeholders) - set(found)), sorted(set(found) - set(placeholders))
     if missing or unknown:
         raise ValueError(
-            f"{key}: placeholders missing: {missing}, unknown: {unknown}; expected each of {tuple(placeholders)}"
+            f"{key}: placeholders missing: {missing}, unknown: {shown(unknown)}; expected each of {tuple(placeholders)}"
         )
     return template

@@ -36,6 +36,8 @@ from harness.scoring.job import JobTarget
 from harness.scoring.task_files import sources_of
 from harness.storage.files import atomic_write
 from harness.storage.reading import parse_record, read_object
+from harness.terminal.printable import printable
+from harness.terminal.secrets import secrets_among, shown_command
 
 log = logging.getLogger(__name__)
 
@@ -75,10 +77,10 @@ def run(
 
         check(experiment, known_config)
         for model in experiment.models:
-            print(model_plan(model))
+            print(printable(model_plan(model)))
         for title, stage in titled(stages):
-            print(f"{title}: {shlex.join(stage.command)}")
-        print(f"[{len(stages) + 1}/{len(stages) + 1}] report: stereoscope report {folder}")
+            print(printable(f"{title}: {shown_command(stage.command, secrets_among({}))}"))
+        print(f"[{len(stages) + 1}/{len(stages) + 1}] report: stereoscope report {printable(folder)}")
         return folder / "report"
     check(experiment, lambda model: read_config({"pretrained": model.pretrained, "revision": model.revision}))
     check_packages(experiment)

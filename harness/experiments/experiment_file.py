@@ -17,7 +17,8 @@ from harness.machine.strategy import read_strategy
 from harness.planning.planned_model import PlannedControl, PlannedModel
 from harness.reporting.thresholds import Thresholds
 from harness.storage.files import read_yaml
-from harness.storage.reading import parse_yaml, shown
+from harness.storage.reading import brief_name, parse_yaml, shown
+from harness.terminal.secrets import secret_in
 
 Lines = Mapping[tuple[str | int, ...], int]
 OURS_TO_SET = ("output_dir", "model_name_or_path", "data_dir", "start_token_id", "resume_from_checkpoint")
@@ -183,6 +184,11 @@ def _checked(source: str, settings: Mapping[str, Any], lines: Lines) -> Experime
         file = ExperimentFile.model_validate(settings)
     except ValidationError as error:
         raise ValueError("\n".join(_explain(source, lines, dict(item)) for item in error.errors())) from error
+    if place := secret_in(settings) or _secret_of_a_model(settings):
+        raise ValueError(
+            f"{_at(source, lines, place)}: {'.'.join(map(str, place))} is a key or token, which would lie in the run's "
+            "folder: take it out, and set it in the environment (HF_TOKEN, OPENAI_API_KEY)"
+        )
     names = [model.name for model in file.models]
     if len(set(names)) != len(names):
         raise ValueError(f"{source}: two models of one name in {names}; results go into folders of these names")
@@ -192,6 +198,11 @@ def _checked(source: str, settings: Mapping[str, Any], lines: Lines) -> Experime
     ):
         _check_training(source, lines, place, training, bool(file.seeds))
     return file
+
+
+def _secret_of_a_model(settings: Mapping[str, Any]) -> tuple[str | int, ...] | None:
+    found = ((index, secret_in(model)) for index, model in enumerate(settings["models"]))
+    return next((("models", index, *place) for index, place in found if place), None)
 
 
 def defaults(text: str) -> list[str]:
@@ -251,7 +262,7 @@ def _planned(file: ExperimentFile, model: ModelEntry, places: Places) -> Planned
 
 def _explain(source: str, lines: Lines, error: dict[str, Any]) -> str:
     where = _at(source, lines, tuple(error["loc"]))
-    key = ".".join(map(str, error["loc"]))
+    key = brief_name(".".join(map(str, error["loc"])))
     if error["type"] == "extra_forbidden":
         return f"{where}: unknown key {key!r}"
     if error["type"] == "missing":

@@ -32,9 +32,12 @@ class Selection:
         """The tasks with their data, as lm-eval's manager loads them: once, before a model is.
 
         Raises:
-            FileNotFoundError, ValueError: what the tasks' readers find wrong with data, settings or the model's config.
+            FileNotFoundError, ValueError: what the tasks' readers find wrong with data, settings or the model's config;
+                a task whose name its samples file cannot have.
         """
         loaded: dict[str, Any] = self.manager.load(self.names)
+        for name in loaded["tasks"]:
+            require_plain_name(name, "the name of a task")
         return loaded
 
 

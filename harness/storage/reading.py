@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from harness.storage.text import read_text
+from harness.terminal.printable import one_line
 
 DEEPEST = 100
 """Levels of lists and mappings in each other; files of this project have 10 at most."""
@@ -181,6 +182,11 @@ class _Shallow(yaml.SafeLoader):
             self.level -= 1
 
 
+def brief_name(name: str) -> str:
+    """A name that stands in a file, for a message: what a terminal would act on spelled out, the rest cut off."""
+    return one_line(name if len(name) <= _SHOWN else f"{name[:_SHOWN]}...")
+
+
 def brief(error: Exception) -> str:
     """A library's error for a message: its kind, and the beginning of what it says, on one line."""
     told = " ".join(str(error).split())
@@ -190,7 +196,7 @@ def brief(error: Exception) -> str:
 def _first(error: ValidationError) -> str:
     """`, key a.b: what is wrong`, and how many keys more."""
     first, count = error.errors(include_url=False)[0], error.error_count()
-    key = ".".join(map(str, first["loc"]))
+    key = brief_name(".".join(map(str, first["loc"])))
     found = "" if first["type"] == "missing" else f", found {shown(first['input'])}"
     more = f" (and {count - 1} more)" if count > 1 else ""
     return f"{f', key {key}' if key else ''}: {first['msg']}{found}{more}"
