@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 EXAMPLES = int(os.environ.get("STEREOSCOPE_EXAMPLES", "12"))
 SECONDS = 20
-"""What a case may take; a machine that is shared is slow at times, and a reader without bounds takes hours."""
+"""Of CPU time that a case may take; a reader without bounds takes hours."""
 MEBIBYTES = 600
 
 Form = Literal["json", "lines", "yaml", "csv", "tsv", "text", "bytes"]
@@ -131,7 +131,7 @@ def holds(read: Reader, file: Path, content: bytes) -> str:
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(content)
-    started, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    started, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     refused: ValueError | None = None
     try:
         read(file)
@@ -142,7 +142,7 @@ def holds(read: Reader, file: Path, content: bytes) -> str:
         assert type(refused) is ValueError, f"{type(refused).__name__}: {told}"
         assert file.name in told, f"names no file: {told}"
         assert len(told) < 5000, f"a message of {len(told)} characters"
-    assert time.monotonic() - started < SECONDS
+    assert time.process_time() - started < SECONDS
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MEBIBYTES * 1024
     return told
 
@@ -153,7 +153,9 @@ def check_any(read: Reader, file: Path, valid: bytes, form: Form, share: float =
     Args:
         share: of `EXAMPLES` that the reader gets, below 1 for one that takes long.
     """
-    assert holds(read, file, valid) == "read"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(valid)
+    read(file)  # whose imports take their time once
 
     @settings(
         max_examples=max(4, round(EXAMPLES * share)),

@@ -184,7 +184,8 @@ def _checked(source: str, settings: Mapping[str, Any], lines: Lines) -> Experime
         file = ExperimentFile.model_validate(settings)
     except ValidationError as error:
         raise ValueError("\n".join(_explain(source, lines, dict(item)) for item in error.errors())) from error
-    if place := secret_in(settings) or _secret_of_a_model(settings):
+    place: tuple[str | int, ...] | None = secret_in(settings) or _secret_of_a_model(settings)
+    if place:
         raise ValueError(
             f"{_at(source, lines, place)}: {'.'.join(map(str, place))} is a key or token, which would lie in the run's "
             "folder: take it out, and set it in the environment (HF_TOKEN, OPENAI_API_KEY)"
@@ -201,8 +202,10 @@ def _checked(source: str, settings: Mapping[str, Any], lines: Lines) -> Experime
 
 
 def _secret_of_a_model(settings: Mapping[str, Any]) -> tuple[str | int, ...] | None:
-    found = ((index, secret_in(model)) for index, model in enumerate(settings["models"]))
-    return next((("models", index, *place) for index, place in found if place), None)
+    for index, model in enumerate(settings["models"]):
+        if place := secret_in(model):
+            return ("models", index, *place)
+    return None
 
 
 def defaults(text: str) -> list[str]:
@@ -283,7 +286,10 @@ def _check_training(
             where = _at(source, lines, (*place, key))
             raise ValueError(f"{where}: {key!r} and `seeds` contradict each other; drop one")
     for key, problem in problems({key: value for key, value in settings.items() if key != "accelerate_config"}):
-        raise ValueError(f"{_at(source, lines, (*place, key))}: {problem}")
+        raise ValueError(f"{_at(source, lines, (*place, key))}: {problem[:600]}")
+    if not isinstance(config := settings.get("accelerate_config"), str | None):
+        where = _at(source, lines, (*place, "accelerate_config"))
+        raise ValueError(f"{where}: accelerate_config is {shown(config)}, expected a file or a shipped config's name")
 
 
 def _at(source: str, lines: Lines, place: tuple[str | int, ...]) -> str:

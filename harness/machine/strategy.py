@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.storage.reading import parse_yaml, read_object, require_object, shown
+from harness.storage.names import exists
+from harness.storage.reading import brief_name, parse_yaml, read_object, require_object, shown
 from harness.storage.text import read_text
 
 DEFAULT_BUCKET = 500_000_000
@@ -109,11 +110,11 @@ def deepspeed_file(accelerate_config: Path, launch: Mapping[str, Any]) -> Path:
         )
     beside = accelerate_config.parent
     for file in (beside / named, beside / Path(named).name, Path(named)):
-        if file.is_file():
+        if exists(file) and file.is_file():
             return file
     raise ValueError(
-        f"{accelerate_config}: deepspeed_config_file {named}: no such file beside it in {beside.resolve()} or from "
-        f"{Path.cwd()}"
+        f"{accelerate_config}: deepspeed_config_file {brief_name(named)}: no such file beside it in {beside.resolve()} "
+        f"or from {Path.cwd()}"
     )
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from harness.models.added_tokens import fit_vocabulary
 from harness.models.kept import Kept
+from harness.storage.names import exists
 from harness.storage.reading import brief, read_object, require_object, shown
 from harness.storage.weights import weights_sha256
 
@@ -156,7 +157,7 @@ def _require_same_base(path: Path, named: str | None, pretrained: str) -> None:
     """Two models of one shape take each other's adapters without a murmur: compare weights, or the names on the hub."""
     if not named or named == pretrained:
         return
-    local = [Path(name).is_dir() for name in (named, pretrained)]
+    local = [exists(Path(name)) and Path(name).is_dir() for name in (named, pretrained)]
     # A folder that has moved, or that was filled from the hub, cannot be compared; the shapes still are.
     if not all(local) and (any(local) or Path(named).is_absolute()):
         return

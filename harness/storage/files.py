@@ -16,6 +16,8 @@ import yaml
 from harness.storage.reading import parse_yaml, yaml_node
 from harness.storage.text import read_text
 
+_PLAIN = tuple(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "map", "seq"))
+"""Tags of values: those that JSON has too. A date in quotation marks is a text."""
 _KEYS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
 """Tags of a mapping's keys: JSON, into which settings go, has texts alone."""
 
@@ -81,8 +83,8 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[tuple[str | int, ...], i
     """A YAML mapping and the line, from 1, of each of its keys and list items, by path from the top.
 
     Raises:
-        ValueError: not UTF-8, not YAML, not a mapping, a key that is no text, or a key twice in one mapping; names file
-            and line.
+        ValueError: not UTF-8, not YAML, not a mapping, a key that is no text or stands twice in one mapping, or a value
+            that JSON does not have (a date, a set, bytes); names file and line.
     """
     text = read_text(path)
     node = yaml_node(text, str(path))
@@ -106,9 +108,20 @@ def _lines(
             if key.tag not in _KEYS:
                 told = key.value if isinstance(key, yaml.ScalarNode) else "a list or mapping"
                 raise ValueError(f"{source}, line {line}: the key {told} is no text; put it in quotation marks")
+            _require_plain(value, source, key.value)
             yield (*place, key.value), line
             yield from _lines(value, source, (*place, key.value))
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
+            _require_plain(value, source, str(index))
             yield (*place, index), value.start_mark.line + 1
             yield from _lines(value, source, (*place, index))
+
+
+def _require_plain(value: yaml.Node, source: str, key: str) -> None:
+    if value.tag not in _PLAIN:
+        kind = value.tag.rpartition(":")[2]
+        raise ValueError(
+            f"{source}, line {value.start_mark.line + 1}: {key} is a {kind} of YAML, expected a text, number, list, "
+            "mapping, true or false; put it in quotation marks if it is meant as text"
+        )

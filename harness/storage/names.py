@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -49,6 +50,16 @@ def inside(folder: Path, name: object, where: str) -> Path:
             f"{told} is a link that leads out of {folder}, to {found.resolve()}; expected a file within it"
         )
     return found
+
+
+def exists(path: Path) -> bool:
+    """Whether something lies there. What could not lie anywhere, a name of a thousand letters, does not."""
+    try:
+        return path.exists()
+    except OSError as error:
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL):
+            return False
+        raise
 
 
 def _shown(name: object) -> str:

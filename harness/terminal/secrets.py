@@ -33,6 +33,9 @@ _SHAPES = re.compile(
 _IN_URL = re.compile(r"(?<=://)[^/\s@'\"]+@")
 _QUERY = re.compile(r"(://[^\s'\",?]*\?)[^\s'\",]+")
 
+_LONGEST_LINE = 4000
+"""Characters of what a library logs of a server's answer."""
+
 T = TypeVar("T")
 
 
@@ -132,7 +135,8 @@ class _Hiding(logging.Filter):
         self._secrets = tuple(secrets)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = masked(record.getMessage(), self._secrets), ()
+        # lm-eval logs whole answers.
+        record.msg, record.args = masked(record.getMessage()[:_LONGEST_LINE], self._secrets), ()
         return True
 
 
