@@ -123,6 +123,7 @@ def _require_parts(file: Path, results: Mapping[str, Any]) -> None:
         for task, value in part.items() if name in _BY_TASK else ():
             require_object(value, f"{file}, {name}.{task}", AGAIN)
     for task, config in (results.get("configs") or {}).items():
+        require_plain_name(task, f"{file}, configs")
         require_object(config.get("metadata") or {}, f"{file}, configs.{task}.metadata", AGAIN)
     for task, count in (results.get("n-shot") or {}).items():
         if not isinstance(count, int | None):
