@@ -14,16 +14,20 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from harness.storage.files import atomic_write, sha256_file
 from harness.storage.names import require_plain_name
 from harness.storage.provenance import Asking, Provenance, Seal, asking_of
-from harness.storage.reading import json_lines, parse_record, read_object, require_object, shown
+from harness.storage.reading import brief, json_lines, parse_record, read_object, require_object, shown
 from harness.storage.sensitivity import SENSITIVITY_KEY, Sensitivity
 
 PROVENANCE_KEY = "stereoscope"
 AGAIN = "score this model again"
 """What to do about a broken file of results."""
 _BY_TASK = ("results", "configs", "n-samples", "higher_is_better")
+_PARTS = (*_BY_TASK, "versions", "n-shot", "config", "group_subtasks")
+"""What is read of lm-eval's own part of a results file: objects of named parts, the first four with one a task."""
 log = logging.getLogger(__name__)
 
 
@@ -105,7 +109,7 @@ def read_scored(file: Path) -> Scored | None:
     Raises:
         ValueError: it is no results file, or a name in it cannot be a samples file's; names the file and the key.
     """
-    results = read_object(file, AGAIN)
+    results = {key: value for key, value in read_object(file, AGAIN).items() if value is not None or key not in _PARTS}
     if PROVENANCE_KEY not in results:
         return None
     provenance = parse_record(results[PROVENANCE_KEY], Provenance, f"{file}, {PROVENANCE_KEY}", AGAIN)
@@ -113,13 +117,20 @@ def read_scored(file: Path) -> Scored | None:
         for task in getattr(provenance, name):
             require_plain_name(task, f"{file}, {PROVENANCE_KEY}.{name}")
     _require_parts(file, results)
+    if provenance.asking is None:
+        try:
+            asking_of(results, provenance.tasks)
+        except ValidationError as error:
+            raise ValueError(
+                f"{file}, config: how its tasks were asked cannot be told ({brief(error)}); {AGAIN}"
+            ) from error
     return Scored(file, provenance, results)
 
 
 def _require_parts(file: Path, results: Mapping[str, Any]) -> None:
     """What is read here of lm-eval's own part of a results file, and of what was added to it, has the right shape."""
-    for name in ("results", "configs", "n-samples", "higher_is_better", "versions", "n-shot", "config"):
-        part = require_object(results.get(name) or {}, f"{file}, {name}", AGAIN)
+    for name in _PARTS:
+        part = require_object(results.get(name, {}), f"{file}, {name}", AGAIN)
         for task, value in part.items() if name in _BY_TASK else ():
             require_object(value, f"{file}, {name}.{task}", AGAIN)
     for task, config in (results.get("configs") or {}).items():
@@ -133,7 +144,7 @@ def _require_parts(file: Path, results: Mapping[str, Any]) -> None:
             if not isinstance(counts.get(which), int | None):
                 found = shown(counts[which])
                 raise ValueError(f"{file}, n-samples.{task}.{which}: expected a whole number, found {found}; {AGAIN}")
-    _require_tree(require_object(results.get("group_subtasks") or {}, f"{file}, group_subtasks", AGAIN), file)
+    _require_tree(results.get("group_subtasks", {}), file)
     checked = results.get(SENSITIVITY_KEY, [])
     if not isinstance(checked, list):
         raise ValueError(f"{file}, {SENSITIVITY_KEY}: expected a list, found {shown(checked)}; {AGAIN}")
