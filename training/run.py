@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from pickle import UnpicklingError
 
 from accelerate.state import AcceleratorState
 from accelerate.utils import gather_object
@@ -27,7 +28,7 @@ from harness.machine.watch import Watch
 from harness.models.embedded import padding_id, unknown_token
 from harness.models.positions import window
 from harness.storage.files import atomic_write, require_writable
-from harness.storage.reading import read_object, shown
+from harness.storage.reading import brief, read_object, shown
 from harness.storage.trainer_state import epoch_of
 from harness.terminal.libraries import take_over_libraries
 from harness.terminal.logs import start_logging
@@ -195,7 +196,13 @@ def train_fold(
         log.info("fold %d: resuming from %s", split.fold, start.name)
     resumable = ready(start, trainer.accelerator, pair_arguments.allow_pickle)
     with full_disk_explained(folder, folder / SAVING), resumable as checkpoint:
-        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        try:
+            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        except UnpicklingError as error:
+            raise ValueError(
+                f"{start}: its optimizer, scheduler or random state is not of tensors and numbers alone, as runs write "
+                f"it ({brief(error)}). Nothing of it was run; move the folder away to go on from an earlier checkpoint"
+            ) from error
     if trainer.state.global_step < trainer.state.max_steps:
         return False
     held = gather_object([trainer.sharding.held])

@@ -12,7 +12,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from short_runs import two_steps
 
+from harness.data.crows_pairs import Pair
 from harness.data.split import Split
 from training.checkpoints import SAVED, note_saved, require_own, seal
 from training.config import PairArguments, TrainingArguments, fingerprint
@@ -130,6 +132,29 @@ def test_a_broken_record_of_what_was_saved_is_named(own: Path, content: str) -> 
     (own.parent / SAVED).write_text(content, encoding="utf-8")
     with pytest.raises(ValueError, match=r"saved\.json"):
         require_own(own)
+
+
+@pytest.fixture(scope="module")
+def stopped(tiny: Callable[..., Path], pairs: list[Pair], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of one process, as it was when its first step had been saved."""
+    folder = tmp_path_factory.mktemp("stopped")
+    two_steps(tiny("llama"), folder, pairs[:8], {"save_steps": 1}, objective="anti")
+    shutil.rmtree(folder / "checkpoint-2")
+    (folder / "trained.json").unlink()
+    return folder
+
+
+@pytest.mark.parametrize("name", ["optimizer.pt", "scheduler.pt", "rng_state.pth"])
+def test_without_zero_what_is_pickled_into_a_checkpoints_state_is_not_run(
+    stopped: Path, tiny: Callable[..., Path], pairs: list[Pair], tmp_path: Path, name: str
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(stopped, run)
+    (run / "checkpoint-1" / name).write_bytes(pickle.dumps(Opens(tmp_path / "ran")))
+    seal(run / "checkpoint-1")
+    with pytest.raises(ValueError, match="not of tensors and numbers alone"):
+        two_steps(tiny("llama"), run, pairs[:8], {"save_steps": 1}, objective="anti")
+    assert not (tmp_path / "ran").exists()
 
 
 def test_allowing_pickle_does_not_make_it_another_run(tmp_path: Path) -> None:
