@@ -15,6 +15,7 @@ from harness.data.fetch import app as data_app
 from harness.experiments.launching import Stopped
 from harness.terminal.bars import bars_on_terminals_only
 from harness.terminal.logs import start_logging
+from harness.terminal.printable import printable
 
 if TYPE_CHECKING:
     from harness.experiments.stage import Executor
@@ -71,7 +72,7 @@ def experiments() -> None:
     from harness.experiments.ready import listing
 
     for line in listing():
-        print(line)
+        print(printable(line))
 
 
 @app.command()
@@ -134,7 +135,7 @@ def plan(
     from harness.planning.plan_table import plan as lines
 
     for line in lines(load(experiment).models, device, host_gib):
-        print(line, flush=True)
+        print(printable(line), flush=True)
 
 
 @app.command()
@@ -168,9 +169,9 @@ def compare(
     except (OSError, ValueError) as error:
         if not fail_if_worse:
             raise
-        print(f"stereoscope: {error}", file=sys.stderr)
+        print(f"stereoscope: {printable(error)}", file=sys.stderr)
         raise typer.Exit(2) from error
-    print(found)
+    print(printable(found))
     if fail_if_worse and found.is_worse:
         raise typer.Exit(1)
     if fail_if_worse and found.judgement.word == "suspect":
@@ -195,7 +196,7 @@ def classify(
     from harness.judging.saved_texts import reclassify
 
     for file in reclassify(results_dir, classifier, label, data_dir, allow_pickle):
-        print(file)
+        print(printable(file))
 
 
 @app.command(hidden=True)
@@ -240,9 +241,9 @@ def _ray(address: str | None) -> Executor:
 
 
 def _show(folder: Path) -> None:
-    print((folder / "leaderboard.md").read_text(encoding="utf-8"))
+    print(printable((folder / "leaderboard.md").read_text(encoding="utf-8")))
     for file in sorted(folder.iterdir()):
-        print(file)
+        print(printable(file))
 
 
 def main() -> None:
@@ -253,7 +254,7 @@ def main() -> None:
         app()
     except (ValueError, OSError, RuntimeError, FloatingPointError) as error:
         logging.getLogger(__name__).debug("where it came from", exc_info=True)
-        print(f"stereoscope: {error}", file=sys.stderr)
+        print(f"stereoscope: {printable(error)}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("stereoscope: stopped; the same command goes on from the last finished stage", file=sys.stderr)

@@ -11,6 +11,7 @@ if __name__ == "__main__":
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     from harness.terminal.bars import bars_on_terminals_only
     from harness.terminal.logs import start_logging
+    from harness.terminal.printable import printable
 
     bars_on_terminals_only()
     start_logging()
@@ -20,7 +21,7 @@ if __name__ == "__main__":
     try:
         main(sys.argv[1:])
     except TimeoutError as error:
-        print(f"stereoscope: {error}", file=sys.stderr)
+        print(f"stereoscope: {printable(error)}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print(

@@ -44,7 +44,7 @@ DECIDES_WEIGHTS = (
     "data_seed",
 )
 
-NOT_OF_THE_RESULT = ("folds", "data_dir", "hang_seconds")
+NOT_OF_THE_RESULT = ("folds", "data_dir", "hang_seconds", "allow_pickle")
 """Our settings that the weights of a fold do not depend on."""
 
 
@@ -114,7 +114,11 @@ class PairArguments:
         },
     )
     allow_pickle: bool = field(
-        default=False, metadata={"help": "load pickled weights, which can run code of whoever made them"}
+        default=False,
+        metadata={
+            "help": "load pickled weights, and pickled state of ZeRO that this run did not write; they can run code "
+            "of whoever made them"
+        },
     )
 
     def held_out_folds(self) -> list[int]:
@@ -283,7 +287,7 @@ def _flags_of(parser: SettingsParser, path: Path) -> list[str]:
     except ValueError as error:
         parser.error(str(error))
     for key, problem in problems(settings):
-        parser.error(f"{path}, line {lines[(key,)]}: {problem}")
+        parser.error(f"{path}, line {lines.get((key,), 1)}: {problem}")
     return [flag for key, value in settings.items() if value is not None for flag in _flags(key, value)]
 
 

@@ -18,7 +18,9 @@ import torch
 from accelerate import Accelerator
 
 from harness.machine.run_module import program, safe_environment
-from training.checkpoints import sealed_names
+from harness.storage.names import inside
+from harness.storage.text import read_text
+from training.checkpoints import require_own, sealed_names
 from training.sharding import zero_stage
 
 STAGED = ".resuming"
@@ -47,14 +49,17 @@ def newest(checkpoints: Sequence[Path]) -> Path | None:
 
 
 @contextmanager
-def ready(checkpoint: Path | None, accelerator: Accelerator) -> Iterator[Path | None]:
+def ready(checkpoint: Path | None, accelerator: Accelerator, allow_pickle: bool = False) -> Iterator[Path | None]:
     """The folder to resume from: `checkpoint`, or its conversion for this number of processes, kept while in use.
 
     DDP's state is whole and serves any number. ZeRO's is in as many parts as there were processes, and goes through
     DeepSpeed's universal checkpoint. All processes call this together.
 
+    Args:
+        allow_pickle: take DeepSpeed's pickled state from checkpoints too that this run's folder does not know.
+
     Raises:
-        ValueError: the checkpoint was written under another ZeRO stage.
+        ValueError: the checkpoint was written under another ZeRO stage, or holds pickled state that is not this run's.
         RuntimeError: DeepSpeed could not convert it.
     """
     state = None if checkpoint is None else saved_state(checkpoint)
@@ -68,6 +73,9 @@ def ready(checkpoint: Path | None, accelerator: Accelerator) -> Iterator[Path | 
             "optimizer's state does not pass from one to the other. Launch with an accelerate config of that kind "
             "(any number of processes), or give another output_dir to start anew"
         )
+    if stage and not allow_pickle:
+        # On every rank, since each loads a part.
+        require_own(checkpoint)
     if stage == 0 or state.processes == accelerator.num_processes:
         yield checkpoint
         return
@@ -111,7 +119,7 @@ def convert(checkpoint: Path, target: Path) -> None:
         shutil.copy2(checkpoint / name, target / name)
     for random_state in checkpoint.glob("rng_state*.pth"):
         shutil.copy2(random_state, target / random_state.name)
-    step = (checkpoint / "latest").read_text(encoding="utf-8").strip()
+    step = inside(checkpoint, read_text(latest := checkpoint / "latest").strip(), str(latest)).name
     command = [sys.executable, *program("deepspeed.checkpoint.ds_to_universal"), "--inject_missing_state"]
     command += ["--input_folder", str(checkpoint / step), "--output_folder", str(target / step)]
     variables = safe_environment(os.environ)
@@ -131,7 +139,8 @@ def mend_converted(optimizer: Any, checkpoint: Path) -> None:
         checkpoint: as `convert` wrote it.
     """
     (file,) = checkpoint.glob("global_step*/zero/optimizer_state.pt")
-    # DeepSpeed puts objects of its own in there, and has just read this file, which `convert` made, in the same way.
+    # DeepSpeed puts objects of its own in there, and has just read this file, which `convert` made of a checkpoint that
+    # `require_own` let pass, in the same way.
     saved = torch.load(file, map_location="cpu", weights_only=False)["param_groups"]
     for group, its in zip(optimizer.param_groups, saved, strict=True):
         group["weight_decay"] = its["weight_decay"]

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from pickle import UnpicklingError
 
 from accelerate.state import AcceleratorState
 from accelerate.utils import gather_object
@@ -27,11 +28,13 @@ from harness.machine.watch import Watch
 from harness.models.embedded import padding_id, unknown_token
 from harness.models.positions import window
 from harness.storage.files import atomic_write, require_writable
+from harness.storage.reading import brief, read_object, shown
+from harness.storage.trainer_state import epoch_of
 from harness.terminal.libraries import take_over_libraries
 from harness.terminal.logs import start_logging
 from training.as_asked import require_processes
 from training.checkpoints import complete_checkpoints, scheduled_checkpoints
-from training.config import PairArguments, TrainingArguments, fingerprint, parse
+from training.config import NOT_OF_THE_RESULT, PairArguments, TrainingArguments, fingerprint, parse
 from training.disk import full_disk_explained
 from training.families import load_model, require_fitting, rows_of, with_adapter
 from training.finished import TRAINED_FILE, is_finished
@@ -171,7 +174,7 @@ def train_fold(
         pair_arguments=pair_arguments,
         split=split,
         base_model=base_model,
-        callbacks=[LastStepSaved(), *callbacks, shown := Shown()],
+        callbacks=[LastStepSaved(), *callbacks, losses := Shown()],
     )
     for stock in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(stock)
@@ -191,21 +194,28 @@ def train_fold(
     start = newest(complete_checkpoints(folder))
     if start is not None:
         log.info("fold %d: resuming from %s", split.fold, start.name)
-    with full_disk_explained(folder, folder / SAVING), ready(start, trainer.accelerator) as checkpoint:
-        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    resumable = ready(start, trainer.accelerator, pair_arguments.allow_pickle)
+    with full_disk_explained(folder, folder / SAVING), resumable as checkpoint:
+        try:
+            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        except UnpicklingError as error:
+            raise ValueError(
+                f"{start}: its optimizer, scheduler or random state is not of tensors and numbers alone, as runs write "
+                f"it ({brief(error)}). Nothing of it was run; move the folder away to go on from an earlier checkpoint"
+            ) from error
     if trainer.state.global_step < trainer.state.max_steps:
         return False
     held = gather_object([trainer.sharding.held])
     if trainer.is_world_process_zero():
         scheduled = scheduled_checkpoints(folder)
         finished = {
-            "checkpoints": {step.name: _epoch(step) for step in scheduled},
+            "checkpoints": {step.name: epoch_of(step) for step in scheduled},
             "steps": trainer.state.global_step,
             "seconds": (seconds := round(time.monotonic() - started, 1)),
             "held_bytes": [one and one._asdict() for one in held],
         }
         atomic_write(folder / TRAINED_FILE, json.dumps(finished, indent=1) + "\n")
-        at_the_end = "" if shown.loss is None else f", loss {shown.loss:.4g} at the end"
+        at_the_end = "" if losses.loss is None else f", loss {losses.loss:.4g} at the end"
         log.info("fold %d: trained, %d steps in %.0f s%s", split.fold, trainer.state.global_step, seconds, at_the_end)
         for passing in set(complete_checkpoints(folder)) - set(scheduled):
             shutil.rmtree(passing)
@@ -223,19 +233,15 @@ def claim(folder: Path, split: Split, settings: dict[str, object], writes: bool)
     for name, content in wanted.items():
         file = folder / name
         if file.is_file():
-            found = json.loads(file.read_text(encoding="utf-8"))
+            told = read_object(file, "give another output_dir, or delete the folder")
+            found = {key: value for key, value in told.items() if key not in NOT_OF_THE_RESULT or name != RUN_FILE}
             differing = sorted(key for key in content.keys() | found.keys() if content.get(key) != found.get(key))
             if differing:
                 first = differing[0]
-                shown = f"{first} was {str(found.get(first))[:60]}, is {str(content.get(first))[:60]}"
+                change = f"{first} was {shown(found.get(first))}, is {shown(content.get(first))}"
                 raise ValueError(
-                    f"{folder} belongs to another run: {', '.join(differing)} differ in {name} ({shown}). "
+                    f"{folder} belongs to another run: {', '.join(differing)} differ in {name} ({change}). "
                     "Give another output_dir, or delete the folder."
                 )
         elif writes:
             atomic_write(file, json.dumps(content, indent=1) + "\n")
-
-
-def _epoch(checkpoint: Path) -> float | None:
-    state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-    return None if state["epoch"] is None else float(state["epoch"])

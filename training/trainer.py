@@ -42,7 +42,7 @@ from harness.models.head import logits_at
 from harness.storage.weights import files_sha256
 from training import objectives
 from training.as_asked import require_disjoint, require_strategy, zero_stage_of
-from training.checkpoints import complete_checkpoints, keep_weights_only, seal
+from training.checkpoints import complete_checkpoints, keep_weights_only, note_saved, seal
 from training.config import PairArguments, TrainingArguments
 from training.pairs import PairDataset, PairInEpoch
 from training.resume import mend_converted
@@ -190,6 +190,7 @@ class PairTrainer(Trainer):
             base = self.pair_arguments.model_name_or_path
             bind(output / SAVING / name, self.split, base, files_sha256(base))
             seal(output / SAVING / name)
+            note_saved(output, name, output / SAVING / name)
             shutil.rmtree(output / name, ignore_errors=True)
             (output / SAVING / name).rename(output / name)
             shutil.rmtree(output / SAVING)

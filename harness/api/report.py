@@ -10,6 +10,7 @@ from pydantic import PrivateAttr
 
 from harness.reporting.build import build_report
 from harness.reporting.schema import Report as Content
+from harness.storage.reading import read_record
 
 if TYPE_CHECKING:
     import pandas
@@ -71,7 +72,11 @@ def report(*folders: str | Path, output_dir: str | Path | None = None, halves: b
 
 
 def read_report(folder: Path) -> Report:
-    """The report that lies in a folder."""
-    found = Report.model_validate_json((folder / "report.json").read_text(encoding="utf-8"))
+    """The report that lies in a folder.
+
+    Raises:
+        ValueError: its report.json is broken; names the file and the key.
+    """
+    found = read_record(folder / "report.json", Report, "build the report again")
     found._folder = folder
     return found

@@ -192,9 +192,9 @@ def _asked(model: str | Path | Checkpoint) -> _Asked:
 
 
 def _base_of(adapter: str) -> str:
-    from peft import PeftConfig
+    from harness.models.adapters import read_adapter_config
 
-    base = PeftConfig.from_pretrained(adapter).base_model_name_or_path
+    base = read_adapter_config(Path(adapter)).base_model_name_or_path
     if not base:
         raise ValueError(f"{adapter}: an adapter whose {ADAPTER_CONFIG} names no base model; write it there")
     return str(base)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from harness.data.continuation import asker, in_turns, without_empty
 from harness.data.sources import Name, locate_for
-from harness.storage.text import read_text
+from harness.storage.reading import brief_name, read_object, require_object, shown
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -84,18 +83,17 @@ def read(path: Path, domain: Domain) -> list[Prompt]:
     Raises:
         ValueError: not of this shape, or a group that the domain does not have; names file and place.
     """
-    text = read_text(path)
-    try:
-        content = json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"{path}: not JSON ({error})") from error
     prompts = []
-    for group, subjects in _mapping(path, "the file", content).items():
+    for group, subjects in read_object(path).items():
         if group not in DOMAINS[domain]:
-            raise ValueError(f"{path}: unknown group {group!r}; the domain {domain} has {', '.join(DOMAINS[domain])}")
-        for subject, texts in _mapping(path, group, subjects).items():
+            raise ValueError(
+                f"{path}: unknown group {shown(group)}; the domain {domain} has {', '.join(DOMAINS[domain])}"
+            )
+        for subject, texts in require_object(subjects, f"{path}, {group}").items():
             if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-                raise ValueError(f"{path}, {group}, {subject}: expected a list of prompts, found {str(texts)[:60]!r}")
+                raise ValueError(
+                    f"{path}, {group}, {brief_name(subject)}: expected a list of prompts, found {shown(texts)}"
+                )
             prompts += [Prompt(f"{group}/{subject}/{number}", text.strip(), group) for number, text in enumerate(texts)]
     return prompts
 
@@ -112,9 +110,3 @@ def dataset(*, domain: Domain, **metadata: object) -> dict[str, Dataset]:
         for row in in_turns(prompts, lambda row: row.group)
     ]
     return {"test": Dataset.from_list(rows)}
-
-
-def _mapping(path: Path, place: str, value: object) -> Mapping[str, object]:
-    if not isinstance(value, dict):
-        raise ValueError(f"{path}, {place}: expected an object of named parts, found {str(value)[:60]!r}")
-    return value

@@ -15,6 +15,7 @@ from harness.data.infill import infill_pair, require_sentinels
 from harness.data.sources import DataFile, locate_for, tell_once
 from harness.data.table import Row, read_table
 from harness.data.tokens import Tokens, columns, load_tokenizer, load_tokens
+from harness.storage.reading import shown
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -195,7 +196,7 @@ def _pair(path: Path, number: int, row: Row) -> Pair:
         if not value.strip():
             raise ValueError(f"{path}, row {number}: field {name!r} is missing or empty")
         if allowed and value not in allowed:
-            raise ValueError(f"{path}, row {number}: {name} is {value!r}, expected one of {', '.join(allowed)}")
+            raise ValueError(f"{path}, row {number}: {name} is {shown(value)}, expected one of {', '.join(allowed)}")
         return value
 
     return Pair(

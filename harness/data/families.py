@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from harness.data.in_memory import held
 from harness.data.model_place import not_on_hub, require_model
+from harness.storage.reading import brief, read_object, shown
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -45,7 +46,7 @@ def read_config(metadata: Mapping[str, object]) -> PretrainedConfig:
     """The config of the model that `metadata` names as `--model_args` does; code from its repository is never run.
 
     Raises:
-        ValueError: it is no model's folder; says what to give instead.
+        ValueError: it is no model's folder, or its config is broken; says what to give instead, or names the file.
         OSError: it is no folder, and the hub gives no model of this name.
     """
     if found := held(metadata["pretrained"]):
@@ -54,6 +55,12 @@ def read_config(metadata: Mapping[str, object]) -> PretrainedConfig:
     from transformers import AutoConfig
 
     name = str(metadata["pretrained"])
+    file = Path(name).expanduser() / str(metadata.get("subfolder") or "") / "config.json"
+    if file.is_file() and not metadata.get("gguf_file"):
+        # Of a broken one transformers says nothing that helps.
+        named = read_object(file).get("architectures")
+        if named is not None and not (isinstance(named, list) and all(isinstance(one, str) for one in named)):
+            raise ValueError(f"{file}: architectures is {shown(named)}, expected a list of names")
     try:
         return AutoConfig.from_pretrained(
             name,
@@ -63,7 +70,13 @@ def read_config(metadata: Mapping[str, object]) -> PretrainedConfig:
             trust_remote_code=False,
         )
     except OSError as error:
+        if file.is_file() and not isinstance(error, PermissionError):
+            raise ValueError(f"{file}: no config that transformers can read ({brief(error)})") from error
         raise error if Path(name).is_dir() else OSError(not_on_hub(name, error)) from error
+    except Exception as error:  # transformers checks the fields of some models, and trips over those of others
+        if not file.is_file():
+            raise
+        raise ValueError(f"{file}: no config that transformers can read ({brief(error)})") from error
 
 
 def family_of(metadata: Mapping[str, object]) -> Family:

@@ -6,9 +6,10 @@ renamed once its checksum is a published one: a data file is either absent or wh
 
 from __future__ import annotations
 
+import lzma
 import os
 import posixpath
-import shutil
+import ssl
 import sys
 import zipfile
 import zlib
@@ -17,13 +18,17 @@ from http.client import HTTPException, HTTPMessage, HTTPResponse
 from pathlib import Path
 from typing import IO, Annotated, Literal, NamedTuple
 from urllib.error import HTTPError, URLError
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
 import typer
 
 from harness.data.plugins import given
 from harness.data.sources import SOURCES, Name, Source, cache_folder, find, is_published, mismatch
+from harness.storage.reading import shown
+from harness.terminal.printable import printable
 
+LARGEST = 1 << 28
+"""Bytes of a download, and of a file that is unpacked from one; the largest published one has 13 million."""
 TIMEOUT = 60
 BLOCK = 1 << 16
 
@@ -48,7 +53,7 @@ def download(name: Name, folder: Path | None = None) -> Path:
 
     Raises:
         ConnectionError: the transfer failed or was cut off; what came is kept, and the next call continues it.
-        ValueError: what came has another checksum than the published ones; it is removed.
+        ValueError: what came has another checksum than the published ones, or is too large for one; it is removed.
     """
     source = SOURCES[name]
     target = (folder or cache_folder()) / source.path
@@ -115,10 +120,10 @@ def fetch_command(
             path = download(name)
         except (OSError, ValueError) as error:
             failed = True
-            typer.echo(f"{name}: {error}", err=True)
+            typer.echo(printable(f"{name}: {error}"), err=True)
         else:
             source = SOURCES[name]
-            typer.echo(f"{name}: {path}\n  licence {source.licence}; {source.publication}")
+            typer.echo(printable(f"{name}: {path}\n  licence {source.licence}; {source.publication}"))
     if os.environ.get("STEREOSCOPE_DATA"):
         typer.echo("STEREOSCOPE_DATA is set and goes first; unset it to score on the fetched files.", err=True)
     if failed:
@@ -137,7 +142,7 @@ def verify_command(
         folder = cache_folder() if named == "sample" else Path(named).expanduser()
     checks = check(folder)
     for name, state, detail in checks:
-        typer.echo(f"{name}: {state}, {detail}")
+        typer.echo(printable(f"{name}: {state}, {detail}"))
     states = {one.state for one in checks}
     if "altered" in states or states == {"absent"}:
         raise typer.Exit(1)
@@ -155,14 +160,15 @@ def list_command() -> None:
             edition = "published edition" if file.pinned else "not the published edition"
             found = f"built-in sample, {source.sample}" if file.origin == "sample" else f"{file.origin}, {edition}"
             found = f"{file.path} ({found})"
-        typer.echo(f"{name}: {found}\n  published under {source.licence}; {source.publication}")
+        typer.echo(printable(f"{name}: {found}\n  published under {source.licence}; {source.publication}"))
 
 
 class _HttpsStaysHttps(HTTPRedirectHandler):
     def redirect_request(
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> Request | None:
-        if req.full_url.startswith("https://") and not newurl.startswith("https://"):
+        wanted = ("https://",) if req.full_url.startswith("https://") else ("https://", "http://")
+        if not newurl.startswith(wanted):
             raise ConnectionError(f"{req.full_url}: redirected to {newurl}, which is not https; not followed")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
@@ -172,7 +178,10 @@ def _transfer(url: str, part: Path) -> None:
     have = part.stat().st_size if part.exists() else 0
     headers = {"User-Agent": "lm-stereoscope"} | ({"Range": f"bytes={have}-"} if have else {})
     try:
-        response: HTTPResponse = build_opener(_HttpsStaysHttps).open(Request(url, headers=headers), timeout=TIMEOUT)
+        # Said here, so that nothing that was set in this process makes certificates optional.
+        checked = HTTPSHandler(context=ssl.create_default_context())
+        opener = build_opener(_HttpsStaysHttps, checked)
+        response: HTTPResponse = opener.open(Request(url, headers=headers), timeout=TIMEOUT)
     except HTTPError as error:
         # 416: nothing lies behind what is here, so the file is complete, or wrong; its checksum will tell.
         if have and error.code == 416:
@@ -184,14 +193,27 @@ def _transfer(url: str, part: Path) -> None:
         if response.status != 206:
             have = 0
         length = response.headers.get("Content-Length")
+        if length and not (length.isascii() and length.isdigit()):
+            raise ConnectionError(f"{url}: Content-Length is {shown(length)}, expected a number of bytes")
         total = have + int(length) if length else None
+        _require_bounded(url, total or 0, part)
         with part.open("ab" if have else "wb") as file:
             for block in _blocks(url, response, have, total):
+                have += len(block)
+                _require_bounded(url, have, part)
                 file.write(block)
             file.flush()
             os.fsync(file.fileno())
     if total is not None and (size := part.stat().st_size) < total:
         raise ConnectionError(f"{url}: cut off after {size} of {total} bytes; run the same command again to continue")
+
+
+def _require_bounded(url: str, size: int, part: Path) -> None:
+    if size > LARGEST:
+        part.unlink(missing_ok=True)
+        raise ValueError(
+            f"{url}: {size:,} bytes or more, expected at most {LARGEST:,}: not the published file; removed"
+        )
 
 
 def _blocks(url: str, response: HTTPResponse, have: int, total: int | None) -> Iterator[bytes]:
@@ -213,10 +235,23 @@ def _blocks(url: str, response: HTTPResponse, have: int, total: int | None) -> I
 def _unpack(url: str, archive: Path, member: str, target: Path) -> None:
     try:
         with zipfile.ZipFile(archive) as content, content.open(member) as packed, target.open("wb") as file:
-            shutil.copyfileobj(packed, file)
+            size = 0
+            # As it unpacks: what an archive says of a member's size is its own word.
+            while block := packed.read(BLOCK):
+                size += len(block)
+                _require_bounded(f"{url}, {member}", size, archive)
+                file.write(block)
             file.flush()
             os.fsync(file.fileno())
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+        EOFError,
+        KeyError,
+        NotImplementedError,
+        RuntimeError,
+    ) as error:
         raise ValueError(
             f"{url}: expected a zip archive that holds {member}: {error}; removed, fetch it again"
         ) from error

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from harness.data.continuation import BLANK, asker, in_turns, without_empty
 from harness.data.sources import Name, locate_for
 from harness.data.table import read_table
+from harness.storage.reading import shown
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -94,15 +95,15 @@ def dataset(*, kind: Kind, **metadata: object) -> dict[str, Dataset]:
 def _template(path: Path, number: int, row: Mapping[str | None, str | None], kind: Kind) -> Template:
     fields = [row[name] for name in _COLUMNS]
     if None in row or None in fields:
-        raise ValueError(f"{path}, row {number}: expected {len(_COLUMNS)} fields, found {row}")
+        raise ValueError(f"{path}, row {number}: expected {len(_COLUMNS)} fields, found {shown(row)}")
     template, raw, identity, amount, category, part = (str(field).strip() for field in fields)
     if template.count(BLANK) != 1:
-        raise ValueError(f"{path}, row {number}: expected one blank {BLANK} in the template, found {template!r}")
+        raise ValueError(f"{path}, row {number}: expected one blank {BLANK} in the template, found {shown(template)}")
     # "nonqueer_gender" is of the nonqueer, "queer_gender_pronoun" of the queer.
     group = next((name for name in GROUPS[kind] if category.split("_")[0] == name), None)
     if group is None:
         raise ValueError(
-            f"{path}, row {number}: category {category!r} belongs to none of the groups {', '.join(GROUPS[kind])}"
+            f"{path}, row {number}: category {shown(category)} belongs to none of the groups {', '.join(GROUPS[kind])}"
         )
     prompt = template.partition(BLANK)[0].strip()
     return Template(f"row {number}", template, prompt, raw, identity, amount, category, part, group)

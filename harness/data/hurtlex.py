@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from harness.data.table import read_table
+from harness.storage.reading import shown
 
 LEVELS = ("conservative", "inclusive")
 CATEGORIES = (
@@ -51,7 +52,7 @@ def read(path: Path) -> Lexicon:
         if row["level"] not in LEVELS or row["category"] not in CATEGORIES:
             raise ValueError(
                 f"{path}, row {number}: expected a level of {', '.join(LEVELS)} and a category of "
-                f"{', '.join(CATEGORIES)}, found {row['level']!r} and {row['category']!r}"
+                f"{', '.join(CATEGORIES)}, found {shown(row['level'])} and {shown(row['category'])}"
             )
         if row["level"] == "conservative":
             found[tuple(normalise(row["lemma"] or ""))].add(row["category"])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from harness.storage.files import looked_in
+from harness.storage.names import exists
+from harness.storage.reading import brief_name, read_object
 
 
 def require_model(metadata: Mapping[str, object]) -> None:
@@ -21,14 +22,19 @@ def require_model(metadata: Mapping[str, object]) -> None:
     """
     name = str(metadata["pretrained"])
     path = Path(name).expanduser()
-    if path.is_file():
+    if not exists(path):
+        _require_name(name, path)
+    elif path.is_file():
         raise ValueError(f"pretrained={name}: a file, expected a model's folder. {_of_file(path)}")
-    if path.is_dir():
+    elif path.is_dir():
         if not metadata.get("gguf_file"):
             _require_config(path / str(metadata.get("subfolder") or ""))
         elif not (path / str(metadata["gguf_file"])).is_file():
             raise ValueError(f"pretrained={name}: no file {metadata['gguf_file']} in this folder; {_ggufs(path)}")
-    elif name.startswith((".", "/", "~")) or name.endswith("/") or len(path.parts) > 2:
+
+
+def _require_name(name: str, path: Path) -> None:
+    if name.startswith((".", "/", "~")) or name.endswith("/") or len(path.parts) > 2:
         raise ValueError(f"pretrained={name}: no such folder {looked_in()}. Give a model's folder or a hub id")
 
 
@@ -56,10 +62,10 @@ def _require_config(folder: Path) -> None:
 
 def _base_of(adapter: Path) -> str:
     try:
-        base = json.loads(adapter.read_text(encoding="utf-8")).get("base_model_name_or_path")
-    except (ValueError, AttributeError):
+        base = read_object(adapter).get("base_model_name_or_path")
+    except ValueError:
         base = None
-    return str(base or "ITS_BASE_MODEL")
+    return brief_name(str(base or "ITS_BASE_MODEL"))
 
 
 def _of_file(path: Path) -> str:

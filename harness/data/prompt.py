@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Formatter
 
+from harness.storage.reading import shown
 from harness.storage.text import read_text
 
 WORDING = "wording"
@@ -39,14 +40,17 @@ def choose_template(given: object, default: str, placeholders: Sequence[str], ke
                 f"{key}={template!r} is neither a file nor a text with "
                 f"{', '.join(f'{{{name}}}' for name in placeholders)}"
             )
-        template = read_text(Path(template)).rstrip("\n")
+        key, template = f"{key}={template}", read_text(Path(template)).rstrip("\n")
     try:
-        found = [name for _, name, _, _ in Formatter().parse(template) if name is not None]
+        parts = [part for part in Formatter().parse(template) if part[1] is not None]
     except ValueError as error:
         raise ValueError(f"{key}: {error}; a brace that stands for itself is written twice") from error
+    found = [str(name) for _, name, _, _ in parts]
+    if styled := [name for _, name, style, conversion in parts if style or conversion]:
+        raise ValueError(f"{key}: {styled[0]!r} has a format of its own; write {{{styled[0]!s}}} without one")
     missing, unknown = sorted(set(placeholders) - set(found)), sorted(set(found) - set(placeholders))
     if missing or unknown:
         raise ValueError(
-            f"{key}: placeholders missing: {missing}, unknown: {unknown}; expected each of {tuple(placeholders)}"
+            f"{key}: placeholders missing: {missing}, unknown: {shown(unknown)}; expected each of {tuple(placeholders)}"
         )
     return template

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from harness.data.continuation import asker, without_empty
 from harness.data.sources import locate_for
+from harness.storage.reading import parse_json, shown
 from harness.storage.text import read_text
 
 if TYPE_CHECKING:
@@ -46,14 +46,17 @@ def dataset(*, source: Literal["rtp_challenging", "rtp_nontoxic"], **metadata: o
 
 
 def _prompt(path: Path, number: int, line: str) -> Prompt:
+    where = f"{path}, line {number}"
+    row = parse_json(line, where)
     try:
-        row = json.loads(line)
-        text, item = row["prompt"]["text"], f"{row['filename']}:{row['begin']}:{row['end']}"
-    except (ValueError, KeyError, TypeError) as error:
+        text, place = row["prompt"]["text"], (row["filename"], row["begin"], row["end"])
+    except (KeyError, TypeError) as error:
         raise ValueError(
-            f"{path}, line {number}: expected JSON with filename, begin, end and prompt.text "
-            f"({type(error).__name__}: {error})"
+            f"{where}: expected JSON with filename, begin, end and prompt.text ({type(error).__name__}: {error})"
         ) from error
+    for name, value, kinds in zip(("filename", "begin", "end"), place, (str, float, float), strict=True):
+        if not isinstance(value, (kinds, int)):
+            raise ValueError(f"{where}: {name} is {shown(value)}, expected the text's place in its file")
     if not isinstance(text, str):
-        raise ValueError(f"{path}, line {number}: prompt.text is {text!r}, expected a text")
-    return Prompt(item, text.strip())
+        raise ValueError(f"{where}: prompt.text is {shown(text)}, expected a text")
+    return Prompt(":".join(map(str, place)), text.strip())

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from harness.storage.names import inside
+
 logger = logging.getLogger(__name__)
 
 Name = str
@@ -189,8 +191,9 @@ def register(name: Name, source: Source) -> None:
     """Make the data set of another package known, so that it is found, fetched and verified like those here.
 
     Raises:
-        ValueError: another data set has this name.
+        ValueError: another data set has this name, or its path leads out of a data folder.
     """
+    inside(Path("data"), source.path, f"data set {name!r}")
     if SOURCES.setdefault(name, source) != source:
         raise ValueError(f"data set {name!r}: the name is taken ({SOURCES[name].url}); give it another")
 

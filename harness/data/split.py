@@ -10,11 +10,11 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from harness.storage.files import atomic_write, sha256_file
+from harness.storage.manifest import MANIFEST, read_manifest
+from harness.storage.reading import read_record
 from harness.storage.weights import weights_sha256
 
 SPLIT_FILE = "split.json"
-MANIFEST = "manifest.json"
-"""Written by `training.checkpoints` when a checkpoint is complete: the digest of each of its files."""
 
 _WAY_OUT = (
     "Put the checkpoint's own file back, or copy the weights alone, without split.json and manifest.json, to a folder "
@@ -66,10 +66,7 @@ def read_split(file: Path) -> Split:
     Raises:
         ValueError: it is none; names it.
     """
-    try:
-        return Split.model_validate_json(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file} is no {SPLIT_FILE} of `python -m training`: {error}") from error
+    return read_record(file, Split, f"expected a {SPLIT_FILE} of `python -m training`; put the checkpoint's own back")
 
 
 def find_split(checkpoint: Path) -> Split | None:
@@ -94,8 +91,7 @@ def find_split(checkpoint: Path) -> Split | None:
 
 def _take_on_trust(checkpoint: Path, file: Path) -> None:
     """A split that names no weights: checkpoints of before have no other."""
-    manifest = checkpoint / MANIFEST
-    sealed = json.loads(manifest.read_text(encoding="utf-8")) if manifest.is_file() else {}
+    sealed = read_manifest(checkpoint) if (checkpoint / MANIFEST).is_file() else {}
     if SPLIT_FILE in sealed and file.parent != checkpoint:
         raise ValueError(
             f"{checkpoint}: its {MANIFEST} lists a {SPLIT_FILE}, which is not there; {file} names no weights and may "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import string
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from harness.data.families import Family
 from harness.data.infill import infill_blank, require_sentinels
 from harness.data.sources import locate_for
 from harness.data.tokens import columns, load_tokenizer, load_tokens
-from harness.storage.text import read_text
+from harness.storage.reading import brief_name, read_json, shown
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -52,11 +51,7 @@ def read(path: Path, task: Task) -> list[Item]:
         ValueError: not StereoSet's JSON in UTF-8, no items, or an item lacks a field, names an unknown bias type or
             label, repeats an id, or has not exactly one option a label; names file and item id.
     """
-    text = read_text(path)
-    try:
-        content = json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"{path}: not JSON ({error})") from error
+    content = read_json(path)
     tasks = content.get("data") if isinstance(content, dict) else None
     entries = tasks.get(task) if isinstance(tasks, dict) else None
     if not isinstance(entries, list):
@@ -67,7 +62,9 @@ def read(path: Path, task: Task) -> list[Item]:
     seen: set[str] = set()
     for item in items:
         if item.id in seen:
-            raise ValueError(f"{path}, {task} item {item.id}: its id occurs twice; every item needs its own")
+            raise ValueError(
+                f"{path}, {task} item {brief_name(item.id)}: its id occurs twice; every item needs its own"
+            )
         seen.add(item.id)
     return items
 
@@ -119,10 +116,10 @@ def fill_of(context: str, sentence: str) -> str:
     places = [place for place, word in enumerate(context.split(" ")) if BLANK in word]
     words = sentence.split(" ")
     if not places or places[-1] >= len(words):
-        raise ValueError(f"no word of {sentence!r} stands where {context!r} has its {BLANK}")
+        raise ValueError(f"no word of {shown(sentence)} stands where {shown(context)} has its {BLANK}")
     word = words[places[-1]].translate(str.maketrans("", "", string.punctuation))
     if not word:
-        raise ValueError(f"the word of {sentence!r} where {context!r} has its {BLANK} is only punctuation")
+        raise ValueError(f"the word of {shown(sentence)} where {shown(context)} has its {BLANK} is only punctuation")
     return word
 
 
@@ -139,7 +136,7 @@ def _asked(path: Path, item: Item, family: Family, mask: str) -> tuple[str, list
     try:
         fills = [fill_of(item.context, option) for option in options]
     except ValueError as error:
-        raise ValueError(f"{path}, {item.task} item {item.id}: {error}") from error
+        raise ValueError(f"{path}, {item.task} item {brief_name(item.id)}: {error}") from error
     if family == "masked":
         return item.context.replace(BLANK, mask), fills
     infill = infill_blank(item.context, BLANK, fills)
@@ -149,25 +146,25 @@ def _asked(path: Path, item: Item, family: Family, mask: str) -> tuple[str, list
 def _item(path: Path, task: Task, number: int, entry: object) -> Item:
     where = f"{path}, {task} item {number}"
     if not isinstance(entry, dict):
-        raise ValueError(f"{where}: expected an object, found {entry!r}")
+        raise ValueError(f"{where}: expected an object, found {shown(entry)}")
     if isinstance(entry.get("id"), str):
-        where = f"{path}, {task} item {entry['id']}"
+        where = f"{path}, {task} item {brief_name(entry['id'])}"
 
     def text(owner: dict[str, object], name: str) -> str:
         value = owner.get(name)
         if not isinstance(value, str) or not value.strip():
-            raise ValueError(f"{where}: field {name!r} is missing, empty or no text, found {value!r}")
+            raise ValueError(f"{where}: field {name!r} is missing, empty or no text, found {shown(value)}")
         return value
 
     bias_type = text(entry, "bias_type")
     if bias_type not in BIAS_TYPES:
-        raise ValueError(f"{where}: bias_type is {bias_type!r}, expected one of {', '.join(BIAS_TYPES)}")
+        raise ValueError(f"{where}: bias_type is {shown(bias_type)}, expected one of {', '.join(BIAS_TYPES)}")
     options = entry.get("sentences")
     if not isinstance(options, list) or not all(isinstance(option, dict) for option in options):
         raise ValueError(f"{where}: field 'sentences' is not a list of options")
     labels = [text(option, "gold_label") for option in options]
     if sorted(labels) != sorted(LABELS):
-        raise ValueError(f"{where}: expected exactly one option of each label {LABELS}, found {tuple(labels)}")
+        raise ValueError(f"{where}: expected exactly one option of each label {LABELS}, found {shown(tuple(labels))}")
     sentence = {label: text(option, "sentence") for label, option in zip(labels, options, strict=True)}
     return Item(
         id=text(entry, "id"),

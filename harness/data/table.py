@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
 
+from harness.storage.reading import shown
 from harness.storage.text import line_of, read_text
 
 Row = Mapping[str | None, str | None]
@@ -15,7 +16,12 @@ Row = Mapping[str | None, str | None]
 
 
 class _Commas(csv.excel):
-    """As spreadsheets write it: a field with a comma or a line break stands in quotation marks."""
+    """As spreadsheets write it: a field with a comma or a line break stands in quotation marks.
+
+    A mark that is never closed would take the rest of the file for one field.
+    """
+
+    strict = True
 
 
 class _Tabs(csv.excel_tab):
@@ -39,7 +45,8 @@ def read_table(path: Path, columns: Collection[str], *, tabs: bool = False) -> l
     reader = csv.DictReader(io.StringIO(text, newline=""), dialect=dialect)
     try:
         if missing := sorted(set(columns) - set(reader.fieldnames or ())):
-            raise ValueError(f"{path}: missing columns {missing}, found {reader.fieldnames or 'an empty file'}")
+            found = shown(reader.fieldnames) if reader.fieldnames else "an empty file"
+            raise ValueError(f"{path}: missing columns {missing}, found {found}")
         rows: list[Row] = list(reader)
     except csv.Error as error:
         raise ValueError(f"{path}, line {reader.line_num}: not {'TSV' if tabs else 'CSV'} ({error})") from error

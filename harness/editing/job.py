@@ -17,6 +17,7 @@ from harness.machine.startup import imports_uncollected
 from harness.storage.controls import CONTROL_FILE, ControlRecord, Matched
 from harness.storage.files import atomic_write
 from harness.storage.provenance import MatchedBy
+from harness.storage.reading import read_record
 from harness.storage.weights import weights_sha256
 from harness.terminal.libraries import take_over_libraries
 
@@ -89,7 +90,7 @@ def run_control(file: Path) -> None:
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
-    make_controls(ControlJob.model_validate_json(file.read_text(encoding="utf-8")))
+    make_controls(read_record(file, ControlJob))
 
 
 def make_controls(job: ControlJob) -> None:

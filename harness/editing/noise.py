@@ -9,7 +9,6 @@ so that any scale of it can be had again.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import shutil
 from collections.abc import Iterator, Mapping
@@ -24,6 +23,7 @@ from torch import Tensor
 from harness.data.tokens import load_tokenizer
 from harness.models.adapters import WEIGHTS_FILE
 from harness.models.base import TransformersLM
+from harness.storage.reading import read_object, shown
 
 CONFIG_FILE = "adapter_config.json"
 _PREFIX = "base_model.model."
@@ -170,8 +170,14 @@ def _is_up(name: str) -> bool:
 
 
 def _scaling(config: Path) -> float:
-    settings = json.loads(config.read_text(encoding="utf-8"))
-    return float(settings["lora_alpha"] / settings["r"])
+    settings = read_object(config)
+    alpha, rank = settings.get("lora_alpha"), settings.get("r")
+    if not isinstance(alpha, (int, float)) or not isinstance(rank, int) or rank < 1:
+        raise ValueError(
+            f"{config}: lora_alpha is {shown(alpha)} and r is {shown(rank)}, expected a number and a whole number of 1 "
+            "or more; put the adapter's own file back"
+        )
+    return float(alpha / rank)
 
 
 def _square_norm(a: Tensor, b: Tensor, scaling: float) -> float:

@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
 from harness.data.families import read_config
 from harness.data.sources import locate
 from harness.experiments.control_stage import control_stage
@@ -33,6 +35,9 @@ from harness.planning.planned_model import PlannedModel
 from harness.scoring.job import JobTarget
 from harness.scoring.task_files import sources_of
 from harness.storage.files import atomic_write
+from harness.storage.reading import parse_record, read_object
+from harness.terminal.printable import printable
+from harness.terminal.secrets import secrets_among, shown_command
 
 log = logging.getLogger(__name__)
 
@@ -72,10 +77,10 @@ def run(
 
         check(experiment, known_config)
         for model in experiment.models:
-            print(model_plan(model))
+            print(printable(model_plan(model)))
         for title, stage in titled(stages):
-            print(f"{title}: {shlex.join(stage.command)}")
-        print(f"[{len(stages) + 1}/{len(stages) + 1}] report: stereoscope report {folder}")
+            print(printable(f"{title}: {shown_command(stage.command, secrets_among({}))}"))
+        print(f"[{len(stages) + 1}/{len(stages) + 1}] report: stereoscope report {printable(folder)}")
         return folder / "report"
     check(experiment, lambda model: read_config({"pretrained": model.pretrained, "revision": model.revision}))
     check_packages(experiment)
@@ -132,7 +137,7 @@ def _claim(folder: Path, experiment: Experiment) -> None:
     file = folder / EXPERIMENT_FILE
     wanted = experiment.written
     if file.is_file():
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = _known(file)
         keys = sorted(key for key in wanted.keys() | found.keys() if _decides(wanted, key) != _decides(found, key))
         if differing := [key for key in keys if key not in MAY_CHANGE and not _only_more(key, found, wanted)]:
             raise ValueError(
@@ -142,6 +147,29 @@ def _claim(folder: Path, experiment: Experiment) -> None:
     elif strangers := [item.name for item in folder.iterdir() if not item.name.startswith(".")]:
         raise ValueError(f"{folder} is not empty and no experiment's folder ({strangers[0]} is there); give another")
     atomic_write(file, json.dumps(wanted, indent=1) + "\n")
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+
+class _Repeated(_Entry):
+    kind: str
+    seeds: list[int]
+
+
+class _Known(_Entry):
+    """What is compared piece by piece of an experiment that a run's folder was begun with."""
+
+    models: list[dict[str, Any]]
+    seeds: list[int] | None = None
+    controls: list[_Repeated] | None = None
+
+
+def _known(file: Path) -> dict[str, Any]:
+    found = read_object(file, "give another --output-dir, or delete the folder")
+    parse_record(found, _Known, str(file), "give another --output-dir, or delete the folder")
+    return found
 
 
 def _decides(experiment: Mapping[str, Any], key: str) -> Any:

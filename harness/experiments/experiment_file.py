@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from harness.experiments.places import Places, experiment_path
@@ -18,6 +17,8 @@ from harness.machine.strategy import read_strategy
 from harness.planning.planned_model import PlannedControl, PlannedModel
 from harness.reporting.thresholds import Thresholds
 from harness.storage.files import read_yaml
+from harness.storage.reading import brief_name, parse_yaml, shown
+from harness.terminal.secrets import secret_in
 
 Lines = Mapping[tuple[str | int, ...], int]
 OURS_TO_SET = ("output_dir", "model_name_or_path", "data_dir", "start_token_id", "resume_from_checkpoint")
@@ -183,6 +184,12 @@ def _checked(source: str, settings: Mapping[str, Any], lines: Lines) -> Experime
         file = ExperimentFile.model_validate(settings)
     except ValidationError as error:
         raise ValueError("\n".join(_explain(source, lines, dict(item)) for item in error.errors())) from error
+    place: tuple[str | int, ...] | None = secret_in(settings) or _secret_of_a_model(settings)
+    if place:
+        raise ValueError(
+            f"{_at(source, lines, place)}: {'.'.join(map(str, place))} is a key or token, which would lie in the run's "
+            "folder: take it out, and set it in the environment (HF_TOKEN, OPENAI_API_KEY)"
+        )
     names = [model.name for model in file.models]
     if len(set(names)) != len(names):
         raise ValueError(f"{source}: two models of one name in {names}; results go into folders of these names")
@@ -194,9 +201,16 @@ def _checked(source: str, settings: Mapping[str, Any], lines: Lines) -> Experime
     return file
 
 
+def _secret_of_a_model(settings: Mapping[str, Any]) -> tuple[str | int, ...] | None:
+    for index, model in enumerate(settings["models"]):
+        if place := secret_in(model):
+            return ("models", index, *place)
+    return None
+
+
 def defaults(text: str) -> list[str]:
     """The keys of the file and of its `scoring` that an experiment does not set, as lines of YAML with their values."""
-    given = yaml.safe_load(text)
+    given = parse_yaml(text, "experiment")
     parts: list[tuple[type[BaseModel], dict[str, Any], str]]
     parts = [(ExperimentFile, given, ""), (Scoring, given.get("scoring", {}), "scoring.")]
     lines = []
@@ -251,12 +265,12 @@ def _planned(file: ExperimentFile, model: ModelEntry, places: Places) -> Planned
 
 def _explain(source: str, lines: Lines, error: dict[str, Any]) -> str:
     where = _at(source, lines, tuple(error["loc"]))
-    key = ".".join(map(str, error["loc"]))
+    key = brief_name(".".join(map(str, error["loc"])))
     if error["type"] == "extra_forbidden":
         return f"{where}: unknown key {key!r}"
     if error["type"] == "missing":
         return f"{where}: key {key!r} is missing"
-    return f"{where}: {key}: {error['msg']} (found {error['input']!r})"
+    return f"{where}: {key}: {error['msg']} (found {shown(error['input'])})"
 
 
 def _check_training(
@@ -272,7 +286,10 @@ def _check_training(
             where = _at(source, lines, (*place, key))
             raise ValueError(f"{where}: {key!r} and `seeds` contradict each other; drop one")
     for key, problem in problems({key: value for key, value in settings.items() if key != "accelerate_config"}):
-        raise ValueError(f"{_at(source, lines, (*place, key))}: {problem}")
+        raise ValueError(f"{_at(source, lines, (*place, key))}: {problem[:600]}")
+    if not isinstance(config := settings.get("accelerate_config"), str | None):
+        where = _at(source, lines, (*place, "accelerate_config"))
+        raise ValueError(f"{where}: accelerate_config is {shown(config)}, expected a file or a shipped config's name")
 
 
 def _at(source: str, lines: Lines, place: tuple[str | int, ...]) -> str:

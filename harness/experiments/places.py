@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.storage.files import looked_in
+from harness.storage.names import exists
+from harness.storage.reading import brief_name
 from harness.storage.shipped import shipped_file, shipped_names
 
 BUILT_IN = ("", "sample", "demonstration")
@@ -31,7 +33,7 @@ class Places:
         A name of nothing here may be a hub's, and stays what it is.
         """
         beside, here = self.beside / name, Path(name)
-        if not beside.exists() or (here.exists() and here.samefile(beside)):
+        if not exists(beside) or (exists(here) and here.samefile(beside)):
             return name
         return os.path.abspath(beside)  # noqa: PTH100 - a symbolic link stays one
 
@@ -51,14 +53,14 @@ class Places:
             ValueError: there is none; names where it was looked for, and the shipped ones.
         """
         found = Path(self.find(str(name)))
-        if found.is_file():
+        if exists(found) and found.is_file():
             return found
         if (ours := shipped_file("accelerate_configs", str(name))) is not None:
             return ours
         file = "" if self.file is None else f"{self.file}: "
         raise ValueError(
-            f"{file}accelerate_config {name}: no such file {looked_in(self.beside)}; those that come with the program "
-            f"are {', '.join(shipped_names('accelerate_configs'))}"
+            f"{file}accelerate_config {brief_name(str(name))}: no such file {looked_in(self.beside)}; those that come "
+            f"with the program are {', '.join(shipped_names('accelerate_configs'))}"
         )
 
 

@@ -7,10 +7,9 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-import yaml
-
 from harness.experiments.experiment_file import ExperimentFile, check_name, defaults
 from harness.storage.files import atomic_write
+from harness.storage.reading import parse_yaml
 from harness.storage.shipped import shipped, shipped_file, shipped_names
 
 HEADER = """\
@@ -29,7 +28,7 @@ def listing() -> Iterator[str]:
     """The lines of `stereoscope experiments`: of each its name, what it is for, its models, tasks and data."""
     for name in shipped_names("experiments"):
         text = (shipped("experiments") / f"{name}.yaml").read_text(encoding="utf-8")
-        file = ExperimentFile.model_validate(yaml.safe_load(text))
+        file = ExperimentFile.model_validate(parse_yaml(text, name))
         tasks = dict.fromkeys(task for model in file.models for task in model.tasks or file.tasks)
         yield from _wrapped(f"{name}: ", purpose(text), "  ")
         yield from _wrapped("  models: ", ", ".join(model.pretrained for model in file.models))

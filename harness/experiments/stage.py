@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-import yaml
-
 from harness.machine.run_module import program
 from harness.machine.strategy import read_strategy
 
@@ -97,13 +95,12 @@ def needs(accelerate_config: Path | None, gpus: int = 0) -> Needs:
     """
     if accelerate_config is None:
         return Needs(max(gpus, 1), gpus)
-    machines = yaml.safe_load(accelerate_config.read_text(encoding="utf-8")).get("num_machines", 1)
-    if machines > 1:
+    strategy = read_strategy(accelerate_config, {})
+    if (machines := strategy.machines) > 1:
         raise ValueError(
             f"{accelerate_config}: num_machines is {machines}, but a stage of `stereoscope run` is launched on one "
             "machine. Train by `accelerate launch -m training` on each (docs/distributed.md), or take another config"
         )
-    strategy = read_strategy(accelerate_config, {})
     return Needs(strategy.processes, strategy.processes if strategy.gpu else 0)
 
 

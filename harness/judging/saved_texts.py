@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from harness.judging.judges import REGARD_LABELS, Choice, Judge, choice_of, judge_of
 from harness.metrics.benchmarks import BENCHMARKS
 from harness.storage.provenance import Generation
-from harness.storage.results import PROVENANCE_KEY, Scored, find_scored, read_scored, write_results
+from harness.storage.reading import shown
+from harness.storage.results import AGAIN, PROVENANCE_KEY, Scored, find_scored, read_scored, write_results
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ def judge_saved(
     if scored is not None:
         scored = scored if tasks is None else scored.only(tasks)
         choices = _asked_for(scored) if choices is None else choices
-        lines = {task: list(scored.samples(task)) for task in choices}
+        lines = {task: list(_lines_of(scored, task)) for task in choices}
     by_choice: dict[Choice, list[str]] = {}
     for task, choice in (choices or {}).items():
         by_choice.setdefault(choice, []).extend(_texts(lines[task]))
@@ -99,11 +100,29 @@ def _kind(classifier: str, label: str, allow_pickle: bool) -> tuple[str, tuple[s
 
 
 def _asked_for(scored: Scored) -> dict[str, Choice]:
-    configs = scored.results["configs"]
-    return {
-        task: choice_of(generation.measures, configs[task]["metadata"])
-        for task, generation in scored.provenance.generations.items()
-    }
+    configs = scored.results.get("configs") or {}
+    found = {}
+    for task, generation in scored.provenance.generations.items():
+        metadata = configs.get(task, {}).get("metadata")
+        if not metadata:
+            raise ValueError(
+                f"{scored.file}: says of {task} that it generated, and has no configs.{task}.metadata; {AGAIN}"
+            )
+        found[task] = choice_of(generation.measures, metadata)
+    return found
+
+
+def _lines_of(scored: Scored, task: str) -> Iterator[dict[str, Any]]:
+    """The samples of a task that generated, each known to have its texts in place."""
+    for number, line in enumerate(scored.samples(task), start=1):
+        answers = line.get("filtered_resps")
+        entries = answers[0] if isinstance(answers, list) and answers else None
+        if not isinstance(entries, list) or not all(isinstance(entry, list) and entry for entry in entries):
+            raise ValueError(
+                f"{scored.samples_file(task)}, line {number}: filtered_resps is {shown(answers)}, expected one list of "
+                f"texts with their findings; {AGAIN}"
+            )
+        yield line
 
 
 def _texts(lines: Lines) -> list[str]:
@@ -161,7 +180,7 @@ def _written(scored: Scored, lines: Mapping[str, Lines], judges: Mapping[str, tu
     samples: dict[str, Iterable[str]] = {
         task: [json.dumps(line, ensure_ascii=False) + "\n" for line in judged] for task, judged in lines.items()
     }
-    for task in scored.results["configs"]:
+    for task in scored.results.get("configs") or {}:
         if task not in samples and scored.samples_file(task).is_file():
             samples[task] = [scored.checked_samples_file(task).read_text(encoding="utf-8")]
     # What nobody could check while it was read gets no seal by being written again.
@@ -171,6 +190,6 @@ def _written(scored: Scored, lines: Mapping[str, Lines], judges: Mapping[str, tu
     )
     if not scored.provenance.is_judged:
         scored.file.unlink()
-        for task in scored.results["configs"]:
+        for task in scored.results.get("configs") or {}:
             scored.samples_file(task).unlink(missing_ok=True)
     return written

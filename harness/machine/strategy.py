@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
+from harness.storage.names import exists
+from harness.storage.reading import brief_name, parse_yaml, read_object, require_object, shown
+from harness.storage.text import read_text
 
 DEFAULT_BUCKET = 500_000_000
 """Elements of DeepSpeed's `reduce_bucket_size` where its config names none."""
@@ -59,9 +60,12 @@ def read_strategy(accelerate_config: Path | None, settings: Mapping[str, Any]) -
     launch = {} if accelerate_config is None else read_launch(accelerate_config)
     asked = next((name for name in ("fp16", "bf16") if settings.get(name)), None)
     precision: Any = asked or str(launch.get("mixed_precision", "no")).replace("no", "fp32")
-    machines = int(launch.get("num_machines", 1))
+    if precision not in ("fp32", "fp16", "bf16"):
+        found = shown(launch["mixed_precision"])
+        raise ValueError(f"{accelerate_config}: mixed_precision is {found}, expected no, fp16 or bf16")
+    machines = _count(launch, "num_machines", str(accelerate_config))
     spread = Strategy(
-        processes=int(launch.get("num_processes", 1)),
+        processes=_count(launch, "num_processes", str(accelerate_config)),
         precision=precision,
         # Shapes of our own say by gpu_ids that they are for GPUs; those of several machines take what each has.
         gpu=not launch.get("use_cpu", accelerate_config is None) and launch.get("gpu_ids", "all") != "",
@@ -78,7 +82,7 @@ def read_launch(accelerate_config: Path) -> dict[str, Any]:
     Raises:
         ValueError: it is no mapping; names the file.
     """
-    launch = yaml.safe_load(accelerate_config.read_text(encoding="utf-8"))
+    launch = parse_yaml(read_text(accelerate_config), str(accelerate_config))
     if not isinstance(launch, dict):
         raise ValueError(
             f"{accelerate_config}: expected the keys of an accelerate config, as `accelerate config` writes"
@@ -97,18 +101,20 @@ def deepspeed_file(accelerate_config: Path, launch: Mapping[str, Any]) -> Path:
     Raises:
         ValueError: it names none, or one that is in neither place; says which.
     """
-    named = (launch.get("deepspeed_config") or {}).get("deepspeed_config_file")
-    if not named:
+    settings = require_object(launch.get("deepspeed_config") or {}, f"{accelerate_config}, deepspeed_config")
+    named = settings.get("deepspeed_config_file")
+    if not named or not isinstance(named, str):
         raise ValueError(
-            f"{accelerate_config}: distributed_type is DEEPSPEED, and deepspeed_config.deepspeed_config_file is missing"
+            f"{accelerate_config}: distributed_type is DEEPSPEED, and deepspeed_config.deepspeed_config_file is "
+            f"{'missing' if not named else shown(named)}; expected the path of DeepSpeed's own config"
         )
     beside = accelerate_config.parent
     for file in (beside / named, beside / Path(named).name, Path(named)):
-        if file.is_file():
+        if exists(file) and file.is_file():
             return file
     raise ValueError(
-        f"{accelerate_config}: deepspeed_config_file {named}: no such file beside it in {beside.resolve()} or from "
-        f"{Path.cwd()}"
+        f"{accelerate_config}: deepspeed_config_file {brief_name(named)}: no such file beside it in {beside.resolve()} "
+        f"or from {Path.cwd()}"
     )
 
 
@@ -119,19 +125,34 @@ def read_zero(deepspeed_config: Path, precision: str = "fp32") -> dict[str, Any]
         precision: where the DeepSpeed config names none.
 
     Raises:
-        ValueError: a stage other than 2 and 3; names the file.
+        ValueError: a stage other than 2 and 3, or no such config; names the file.
     """
-    config = json.loads(deepspeed_config.read_text(encoding="utf-8"))
-    zero = config["zero_optimization"]
-    if zero["stage"] not in (2, 3):
-        raise ValueError(f"{deepspeed_config}: zero_optimization.stage is {zero['stage']}, expected 2 or 3")
+    config, file = read_object(deepspeed_config), str(deepspeed_config)
+
+    def part(owner: Mapping[str, Any], name: str) -> dict[str, Any]:
+        return require_object(owner.get(name) or {}, f"{file}, {name}")
+
+    zero = part(config, "zero_optimization")
+    stage = zero.get("stage")
+    if stage not in (2, 3) or not isinstance(stage, int):
+        raise ValueError(f"{file}: zero_optimization.stage is {shown(stage)}, expected 2 or 3")
     return {
-        "zero_stage": zero["stage"],
-        "precision": next(
-            (name for name in ("fp16", "bf16") if config.get(name, {}).get("enabled") is True), precision
-        ),
-        "bucket": int(zero.get("reduce_bucket_size", DEFAULT_BUCKET)),
-        "reuse": int(zero.get("stage3_max_reuse_distance", DEFAULT_REUSE)) if zero["stage"] == 3 else 0,
-        "offload_optimizer": zero.get("offload_optimizer", {}).get("device", "none") != "none",
-        "offload_weights": zero.get("offload_param", {}).get("device", "none") != "none",
+        "zero_stage": stage,
+        "precision": next((name for name in ("fp16", "bf16") if part(config, name).get("enabled") is True), precision),
+        "bucket": _count(zero, "reduce_bucket_size", file, DEFAULT_BUCKET),
+        "reuse": _count(zero, "stage3_max_reuse_distance", file, DEFAULT_REUSE) if stage == 3 else 0,
+        "offload_optimizer": part(zero, "offload_optimizer").get("device", "none") != "none",
+        "offload_weights": part(zero, "offload_param").get("device", "none") != "none",
     }
+
+
+def _count(owner: Mapping[str, Any], name: str, file: str, default: int = 1) -> int:
+    """A setting that counts something; DeepSpeed's configs write 5e8 too."""
+    value = owner.get(name, default)
+    try:
+        count = int(value)
+    except (TypeError, ValueError, OverflowError):
+        count = 0
+    if count < 1:
+        raise ValueError(f"{file}: {name} is {shown(value)}, expected a number of 1 or more")
+    return count

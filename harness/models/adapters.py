@@ -15,6 +15,8 @@ from torch import Tensor
 
 from harness.models.added_tokens import fit_vocabulary
 from harness.models.kept import Kept
+from harness.storage.names import exists
+from harness.storage.reading import brief, read_object, require_object, shown
 from harness.storage.weights import weights_sha256
 
 WEIGHTS_FILE = "adapter_model.safetensors"
@@ -26,6 +28,7 @@ BASE_CHANGED_BY_DATA = ("corda", "lora_ga")
 _WRAPPED = re.compile(r"\.(base_layer|original_module|token_adapter)(?=\.)")
 _AGAIN = re.compile(r"\.(modules_to_save|token_adapter\.trainable_tokens_\w+)(\.|$)")
 """Of resized embeddings PEFT saves what was trained a second time, under its inner names, and for a tied head too."""
+_OWN = "put the adapter's own file back"
 log = logging.getLogger(__name__)
 
 
@@ -49,7 +52,7 @@ def attach(base: Any, path: Path, pretrained: str) -> Attached:
     """
     if not (path / "adapter_config.json").is_file() or not (path / WEIGHTS_FILE).is_file():
         raise ValueError(f"{path}: no adapter here (expected adapter_config.json and {WEIGHTS_FILE})")
-    config = PeftConfig.from_pretrained(str(path))
+    config = read_adapter_config(path)
     if config.peft_type != PeftType.LORA:
         raise ValueError(f"{path}: a {config.peft_type} adapter; only LoRA can be taken off the base model again")
     named = config.base_model_name_or_path
@@ -65,10 +68,48 @@ def attach(base: Any, path: Path, pretrained: str) -> Attached:
     config.inference_mode, config.base_model_name_or_path = True, None
     kept = Kept(base)
     try:
-        return Attached(_attached(kept, config, load_file(path / WEIGHTS_FILE), path, (pretrained, named)), kept)
+        return Attached(_attached(kept, config, _weights_of(path, config), path, (pretrained, named)), kept)
     except BaseException:
         kept.put_back()
         raise
+
+
+def read_adapter_config(path: Path) -> Any:
+    """PEFT's config of the adapter in a folder.
+
+    Raises:
+        ValueError: its adapter_config.json is broken; names the file.
+    """
+    file = path / "adapter_config.json"
+    told = read_object(file, _OWN)
+    base = told.get("base_model_name_or_path")
+    if not isinstance(base, str | None):
+        raise ValueError(f"{file}: base_model_name_or_path is {shown(base)}, expected a name; {_OWN}")
+    ranks = [told.get("r", 1), *require_object(told.get("rank_pattern") or {}, f"{file}, rank_pattern").values()]
+    for rank in ranks:
+        if type(rank) is not int or rank < 1:
+            raise ValueError(f"{file}: a rank r is {shown(rank)}, expected a whole number of 1 or more; {_OWN}")
+    try:
+        return PeftConfig.from_pretrained(str(path))
+    except Exception as error:  # PEFT builds a dataclass of whatever stands there
+        raise ValueError(f"{file}: no config of an adapter ({brief(error)}); {_OWN}") from error
+
+
+def _weights_of(path: Path, config: Any) -> dict[str, Tensor]:
+    """The tensors of an adapter's file, once a rank in its config has been seen to be theirs and no larger."""
+    file = path / WEIGHTS_FILE
+    try:
+        weights = load_file(file)
+    except Exception as error:  # safetensors' own errors are no ValueErrors
+        raise ValueError(f"{file}: no weights in safetensors ({brief(error)}); {_OWN}") from error
+    largest = max((size for tensor in weights.values() for size in tensor.shape), default=0)
+    for rank in (config.r, *config.rank_pattern.values()):
+        if rank > largest:
+            raise ValueError(
+                f"{path / 'adapter_config.json'}: a rank r is {rank}, and no tensor of {WEIGHTS_FILE} has so many "
+                f"rows; {_OWN}"
+            )
+    return weights
 
 
 def _attached(kept: Kept, config: Any, weights: dict[str, Tensor], path: Path, names: tuple[str, str | None]) -> Any:
@@ -81,8 +122,8 @@ def _attached(kept: Kept, config: Any, weights: dict[str, Tensor], path: Path, n
             weight.data = weight.data.clone()
     try:
         model = get_peft_model(base, config)
-    except ValueError as error:
-        raise ValueError(f"{path}: does not fit {pretrained}: {error}") from error
+    except Exception as error:  # PEFT reads its config's fields unguarded: any of Python's errors may come
+        raise ValueError(f"{path}: does not fit {pretrained}: {brief(error)}") from error
     wanted = _shapes(get_peft_model_state_dict(model, save_embedding_layers=False))
     weights = {name: tensor for name, tensor in weights.items() if name in wanted or not _AGAIN.search(name)}
     # PEFT saves layers of the base along: those that an adapter is on if they are embeddings, all that were resized.
@@ -116,7 +157,7 @@ def _require_same_base(path: Path, named: str | None, pretrained: str) -> None:
     """Two models of one shape take each other's adapters without a murmur: compare weights, or the names on the hub."""
     if not named or named == pretrained:
         return
-    local = [Path(name).is_dir() for name in (named, pretrained)]
+    local = [exists(Path(name)) and Path(name).is_dir() for name in (named, pretrained)]
     # A folder that has moved, or that was filled from the hub, cannot be compared; the shapes still are.
     if not all(local) and (any(local) or Path(named).is_absolute()):
         return

@@ -15,6 +15,7 @@ from lm_eval.models.utils import normalize_gen_kwargs
 
 from harness.models.echoed import NoEchoError, choices, echoed_logprobs
 from harness.models.sampling import numbered, seed_of
+from harness.models.transport import RefusedError, session
 from harness.storage.answers import Answer, Answers, request_key
 from harness.storage.provenance import Server
 from harness.terminal.bars import progress
@@ -120,21 +121,18 @@ class Served(LocalCompletionsAPI):
         return [self.answers[one.key] for one in asked]
 
     async def _ask(self, batches: Sequence[Sequence[_Asked]], told: Callable[[int], object]) -> None:
-        from aiohttp import ClientSession, ClientTimeout, TCPConnector
-
         at_once = asyncio.Semaphore(self._concurrent)
-        connector = TCPConnector(limit=self._concurrent, ssl=self.verify_certificate)
-        async with ClientSession(connector=connector, timeout=ClientTimeout(total=self.timeout)) as session:
+        async with session(self._concurrent, self.timeout, self.verify_certificate) as opened:
 
             async def answered(batch: Sequence[_Asked]) -> None:
                 # Held while it waits to ask again: a server that is busy gets no further requests meanwhile.
                 async with at_once:
-                    await self._ask_again(session, batch)
+                    await self._ask_again(opened, batch)
                 told(len(batch))
 
             await asyncio.gather(*map(answered, batches))
 
-    async def _ask_again(self, session: Any, batch: Sequence[_Asked]) -> None:
+    async def _ask_again(self, opened: Any, batch: Sequence[_Asked]) -> None:
         """One request, as often and with such pauses as lm-eval asks again."""
         from tenacity import retry, retry_if_not_exception_type, stop_after_attempt, wait_exponential
 
@@ -143,14 +141,14 @@ class Served(LocalCompletionsAPI):
         attempt = retry(
             stop=stop_after_attempt(self.max_retries),
             wait=wait_exponential(multiplier=0.5, min=1, max=10),
-            retry=retry_if_not_exception_type((NoEchoError, asyncio.CancelledError)),
+            retry=retry_if_not_exception_type((NoEchoError, RefusedError, asyncio.CancelledError)),
             reraise=True,
         )(self.amodel_call)
         try:
             found = await attempt(
-                session=session, sem=asyncio.Semaphore(1), messages=[one.message for one in batch], **options
+                session=opened, sem=asyncio.Semaphore(1), messages=[one.message for one in batch], **options
             )
-        except NoEchoError:
+        except (NoEchoError, RefusedError):
             raise
         except Exception as error:  # of whatever kind: a reading of lm-eval's fails on wrong JSON as a socket does
             raise ConnectionError(self._gave_up(error)) from error

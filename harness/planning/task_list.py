@@ -7,12 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
-import yaml
-
 from harness.data.families import FAMILIES, TASKS_OF
 from harness.data.sources import Name, find
 from harness.metrics.benchmarks import BENCHMARKS, Benchmark
 from harness.reporting.legend import metric_legend
+from harness.storage.reading import parse_yaml
 from harness.storage.shipped import shipped
 from harness.terminal.tables import aligned
 
@@ -48,7 +47,7 @@ def groups() -> Mapping[str, tuple[str, ...]]:
         text = path.read_text(encoding="utf-8")
         # A task's own file names functions by a tag that only lm-eval reads.
         if re.search(r"^group:", text, flags=re.MULTILINE):
-            content = yaml.safe_load(text)
+            content = parse_yaml(text, str(path))
             found[str(content["group"])] = tuple(map(str, content["task"]))
     return found
 

@@ -15,6 +15,7 @@ from harness.reporting.index import PERPLEXITY_TASK, Index
 from harness.reporting.legend import metric_legend
 from harness.reporting.schema import Entry, Flag, Report, Stage
 from harness.storage.provenance import NOT_KNOWN
+from harness.terminal.printable import printable
 
 Json: TypeAlias = str | int | float | bool | list["Json"] | dict[str, "Json"] | None
 
@@ -264,8 +265,8 @@ def _table(lines: Sequence[Sequence[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text that stays inside its cell: no line break, no bar, no HTML."""
-    escaped = re.sub(r"([|\\`*<>\[\]])", r"\\\1", text)
+    """Text that stays inside its cell: no line break, no bar, no HTML, no link, nothing that a terminal acts on."""
+    escaped = re.sub(r"([|\\`*<>\[\]&~])|(?<=\w)(?=://)|(?<=www)(?=\.)", r"\\\1", printable(" ".join(text.split())))
     return " ".join(escaped.split())
 
 

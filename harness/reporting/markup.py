@@ -1,9 +1,14 @@
-"""HTML that cannot be broken by what is written into it: plain text is escaped, only `Html` is taken as it is."""
+"""HTML that cannot be broken by what is written into it: plain text is escaped, only `Html` is taken as it is.
+
+Control characters and marks that turn the direction of writing around are spelled out too.
+"""
 
 from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Sequence
+
+from harness.terminal.printable import printable
 
 
 class Html(str):
@@ -14,13 +19,13 @@ class Html(str):
 
 def element(tag: str, *children: str, **attributes: str) -> Html:
     """One element. Children that are no `Html` and all attribute values are escaped; `class_` gives `class`."""
-    told = "".join(f' {name.rstrip("_")}="{html.escape(value)}"' for name, value in attributes.items())
+    told = "".join(f' {name.rstrip("_")}="{html.escape(printable(value))}"' for name, value in attributes.items())
     return Html(f"<{tag}{told}>{joined(*children)}</{tag}>")
 
 
 def joined(*children: str) -> Html:
     """Children one after the other, those that are no `Html` escaped."""
-    return Html("".join(child if isinstance(child, Html) else html.escape(child) for child in children))
+    return Html("".join(child if isinstance(child, Html) else html.escape(printable(child)) for child in children))
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, text_columns: Iterable[int] = (0,)) -> Html:

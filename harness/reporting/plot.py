@@ -13,6 +13,7 @@ import numpy as np
 from harness.reporting.formatting import task_name
 from harness.reporting.index import Index
 from harness.reporting.schema import Report, Stage
+from harness.terminal.printable import one_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -87,12 +88,13 @@ def _fonts_for(report: Report) -> dict[str, str]:
     from matplotlib.font_manager import findfont, get_font
 
     known = get_font(findfont(FONT)).get_charmap()
-    letters = set("".join(stage.model for stage in report.stages))
+    letters = set("".join(one_line(stage.model) for stage in report.stages))
     return {} if all(ord(letter) in known for letter in letters) else {"svg.fonttype": "none"}
 
 
 def _short(name: str) -> str:
     """A name that fits into the picture: its beginning and end."""
+    name = one_line(name)
     return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME // 2]}…{name[-LONGEST_NAME // 2 :]}"
 
 

@@ -7,12 +7,18 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
-from harness.metrics.benchmarks import BENCHMARKS, Benchmark
-from harness.storage.results import Scored
+from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter
 
+from harness.metrics.benchmarks import BENCHMARKS, Benchmark
+from harness.storage.reading import brief, require_kind
+from harness.storage.results import AGAIN, Scored
+
+WRONG_TYPES = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What comes of reading a line whose values are of other types than its task writes."""
 _ROUNDING = 1e-6
 
 
@@ -26,30 +32,46 @@ def read_samples(scored: Scored, benchmark: Benchmark) -> tuple[Sequence[Any], M
     task = benchmark.name
     records, prompts = [], {}
     for number, sample in enumerate(scored.samples(task), start=1):
+        where = f"{scored.samples_file(task)}, line {number}"
         try:
             record = benchmark.record(sample)
-        except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"{scored.file}: line {number} of the samples of {task} is not what this task writes "
-                f"({type(error).__name__}: {error}); score this model again"
-            ) from error
+            key = benchmark.item_key(record)
+        except WRONG_TYPES as error:
+            raise ValueError(f"{where}: not what {task} writes ({brief(error)}); {AGAIN}") from error
+        kind: Any = type(record)
+        if (fields := _fields(kind)) is not None:
+            require_kind(record, fields, where, AGAIN)
         records.append(record)
         if "arguments" in sample:
-            asked = json.dumps(sample["arguments"], sort_keys=True).encode()
-            prompts[benchmark.item_key(record)] = hashlib.sha256(asked).hexdigest()
+            prompts[key] = hashlib.sha256(json.dumps(sample["arguments"], sort_keys=True).encode()).hexdigest()
     if not records:
-        raise ValueError(f"{scored.file}: the samples of {task} are empty; score this model again")
+        raise ValueError(f"{scored.samples_file(task)}: no samples in it; {AGAIN}")
     if len(records) != (expected := scored.provenance.tasks[task].n):
         raise ValueError(
             f"{scored.samples_file(task)}: expected {expected} samples of {task}, as {scored.file.name} says, found "
             f"{len(records)}; put the original file back, or score this model again"
         )
+    try:
+        values = benchmark.metrics(records)
+    except WRONG_TYPES as error:
+        raise ValueError(
+            f"{scored.samples_file(task)}: these samples of {task} give no scores ({brief(error)}); {AGAIN}"
+        ) from error
     if task in BENCHMARKS:  # of others the file's own number is what says how its samples are averaged
-        _require_told(scored, benchmark, records)
+        _require_told(scored, benchmark, values)
     return records, prompts
 
 
-def _require_told(scored: Scored, benchmark: Benchmark, records: Sequence[Any]) -> None:
+@cache
+def _fields(record: Any) -> TypeAdapter[Any] | None:
+    """What a benchmark's record holds, by its annotations; None where these say nothing that can be checked."""
+    try:
+        return TypeAdapter(record)
+    except (PydanticUserError, PydanticSchemaGenerationError, NameError):
+        return None
+
+
+def _require_told(scored: Scored, benchmark: Benchmark, values: Mapping[str, float | None]) -> None:
     """The scores in the results file are those of the samples. Another version may have defined them otherwise."""
     task = benchmark.name
     generation = scored.provenance.generations.get(task)
@@ -58,7 +80,7 @@ def _require_told(scored: Scored, benchmark: Benchmark, records: Sequence[Any]) 
     if scored.provenance.versions.get("lm-stereoscope") != version("lm-stereoscope"):
         return
     told = scored.results.get("results", {}).get(task, {})
-    for metric, value in benchmark.metrics(records).items():
+    for metric, value in values.items():
         found = told.get(f"{metric},none", value)
         if not _same(found, value):
             raise ValueError(

@@ -10,10 +10,11 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from harness.metrics import other_tasks
 from harness.metrics.benchmarks import BENCHMARKS, Benchmark
-from harness.reporting.samples import check_same_items, read_samples
+from harness.reporting.samples import WRONG_TYPES, check_same_items, read_samples
 from harness.reporting.stages import Checkpoint, StageFiles
 from harness.storage.provenance import TaskData
-from harness.storage.results import Scored
+from harness.storage.reading import brief
+from harness.storage.results import AGAIN, Scored
 
 log = logging.getLogger(__name__)
 
@@ -100,10 +101,9 @@ def _other(stage: StageFiles, task: str) -> Benchmark | None:
     first = next(item for checkpoint in stage.checkpoints if (item := checkpoint.scored_on(task)))
     try:
         return other_tasks.benchmark_of(task, list(first.samples(task)), first.results)
-    except (KeyError, TypeError) as error:
+    except WRONG_TYPES as error:
         raise ValueError(
-            f"{first.samples_file(task)}: not a samples file of lm-eval ({type(error).__name__}: {error}); score this "
-            "model again"
+            f"{first.samples_file(task)}: not a samples file of lm-eval ({brief(error)}); {AGAIN}"
         ) from error
 
 
@@ -112,7 +112,7 @@ def _groups(stage: StageFiles, scores: Mapping[str, TaskScores]) -> Iterator[Ben
     members: dict[str, list[str]] = {}
     for checkpoint in stage.checkpoints:
         for scored in checkpoint.scored:
-            members |= scored.results.get("group_subtasks") or {}
+            members |= scored.subtasks
     for group in sorted(members.keys() - BENCHMARKS.keys() - {name for names in members.values() for name in names}):
         leaves = _leaves(group, members)
         parts = [scores[task] for task in leaves if task in scores and not scores[task].is_ours]
@@ -121,7 +121,7 @@ def _groups(stage: StageFiles, scores: Mapping[str, TaskScores]) -> Iterator[Ben
 
 
 def _leaves(group: str, members: Mapping[str, Sequence[str]]) -> list[str]:
-    return [leaf for name in members.get(group) or () for leaf in (_leaves(name, members) or [name])]
+    return [leaf for name in members.get(group, ()) for leaf in (_leaves(name, members) or [name])]
 
 
 def _together(benchmark: Benchmark, parts: Sequence[TaskScores]) -> TaskScores:

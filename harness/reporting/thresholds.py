@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from harness.storage.reading import parse_record, read_object
 
 
 class Thresholds(BaseModel):
@@ -65,7 +66,5 @@ def thresholds_of(run: Path) -> Thresholds:
     file = run / "experiment.json"
     if not file.is_file():
         return Thresholds()
-    try:
-        return Thresholds.model_validate(json.loads(file.read_text(encoding="utf-8")).get("retention") or {})
-    except (json.JSONDecodeError, ValidationError) as error:
-        raise ValueError(f"{file}: its retention thresholds cannot be read: {error}") from error
+    told = read_object(file).get("retention") or {}
+    return parse_record(told, Thresholds, f"{file}: its retention thresholds cannot be read", "mend or remove them")

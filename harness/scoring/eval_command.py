@@ -43,7 +43,8 @@ from harness.scoring.trained import checkpoint_of, trained
 from harness.storage.results import results_place
 from harness.storage.sensitivity import add_sensitivity
 from harness.terminal.libraries import take_over_libraries
-from harness.terminal.secrets import secrets_among, shown_command
+from harness.terminal.printable import printable
+from harness.terminal.secrets import secrets_among, shown_command, without_tokens
 
 if TYPE_CHECKING:
     from lm_eval.config.evaluate_config import EvaluatorConfig
@@ -199,7 +200,8 @@ def _score(
         return None
     results["config"]["model"] = results["model_source"] = config.model
     if config.show_config:
-        print(json.dumps(without_samples(results), indent=2, default=handle_non_serializable, ensure_ascii=False))
+        told = json.dumps(without_samples(results), indent=2, default=handle_non_serializable, ensure_ascii=False)
+        print(printable(without_tokens(told)))
     if config.output_path:
         folder, name = results_place(config.output_path)
         folder = folder if name else folder / _folder_name(results)

@@ -11,6 +11,7 @@ from harness.metrics.benchmarks import BENCHMARKS, Benchmark
 from harness.metrics.formatting import NOTHING
 from harness.metrics.value_intervals import Interval, value_intervals
 from harness.storage.results import read_scored
+from harness.terminal.printable import printable
 from harness.terminal.tables import aligned
 
 Z_95 = 1.959964
@@ -36,7 +37,7 @@ def print_scores(results: Mapping[str, Any], file: Path | None, everything: bool
     if file is None:
         print("Nothing was kept: --output-path FOLDER writes results and samples, for `stereoscope report FOLDER`.")
     else:
-        print(f"Results and samples: {file.parent}\nA page with all of it: stereoscope report {file.parent}")
+        print(printable(f"Results and samples: {file.parent}\nA page with all of it: stereoscope report {file.parent}"))
 
 
 @contextmanager
@@ -54,7 +55,7 @@ def shown_if_it_fails(results: Mapping[str, Any], written: Callable[[], Path | N
         known = {task: values for task, values in results["results"].items() if not _is_generation(task)}
         print(f"{printed(list(lines({**results, 'results': known})))}\n")
         print("The scores are complete; what failed came after them.", end=" ")
-        print(f"Results and samples: {file.parent}" if file else "They could not be written.", flush=True)
+        print(printable(f"Results and samples: {file.parent}") if file else "They could not be written.", flush=True)
         raise
 
 

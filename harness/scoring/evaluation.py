@@ -19,6 +19,7 @@ from harness.scoring.task_files import Selection, select
 from harness.scoring.trained import trained_from
 from harness.storage.provenance import MatchedBy, Provenance
 from harness.storage.results import PROVENANCE_KEY, find_scored, write_results
+from harness.terminal.secrets import recordable
 
 if TYPE_CHECKING:
     from harness.models.base import TransformersLM
@@ -213,6 +214,9 @@ def write_scored(
     if provenance is not None:
         content[PROVENANCE_KEY] = provenance.model_dump(mode="json")
     plain = json.loads(json.dumps(content, default=handle_non_serializable))
+    plain["config"] = recordable(plain.get("config") or {})
+    for task in plain.get("configs", {}).values():
+        task["metadata"] = recordable(task.get("metadata") or {})
     lines = {task: _sample_lines(samples[task], keep_metrics=task not in BENCHMARKS) for task in samples}
     return write_results(folder, plain, lines, name=name)
 

@@ -6,6 +6,8 @@ import os
 import tempfile
 from typing import TYPE_CHECKING, Any
 
+from harness.terminal.secrets import recordable
+
 if TYPE_CHECKING:
     from lm_eval.config.evaluate_config import EvaluatorConfig
 
@@ -13,9 +15,13 @@ Results = dict[str, Any]
 
 
 def hand_on(results: Results, config: EvaluatorConfig) -> None:
-    """Give results to every logger that the command line names, and to the hub."""
+    """Give results to every logger that the command line names, and to the hub; without keys in their settings."""
     from lm_eval.loggers import EvaluationTracker, TrackioLogger, WandbLogger
 
+    configs = {
+        task: {**told, "metadata": recordable(told.get("metadata") or {})} for task, told in results["configs"].items()
+    }
+    results = {**results, "config": recordable(results["config"]), "configs": configs}
     loggers = [WandbLogger(config.wandb_args, config.wandb_config_args)] if config.wandb_args else []
     loggers += [TrackioLogger(config.trackio_args)] if config.trackio_args else []
     for logger in loggers:

@@ -13,6 +13,7 @@ from harness.machine.endings import says_what_is_kept
 from harness.machine.peers import HANG_SECONDS, PEER_SECONDS
 from harness.machine.startup import imports_uncollected
 from harness.storage.provenance import MatchedBy
+from harness.storage.reading import read_record
 from harness.terminal.libraries import take_over_libraries
 
 log = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ def run_job(file: Path) -> None:
     from harness.machine.watch import watched_scoring
 
     disable_progress_bar()
-    job = Job.model_validate_json(file.read_text(encoding="utf-8"))
+    job = read_record(file, Job)
     kept = "the models that were scored before are saved, and the same command goes on with the rest"
     with says_what_is_kept(kept), watched_scoring(job.hang_seconds, job.ddp_timeout):
         _score_targets(job)

@@ -6,9 +6,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from harness.storage.provenance import Lineage
+from harness.storage.reading import parse_yaml
 
 _SHAPE = (
     "model_type",
@@ -63,8 +62,8 @@ def _card_base(card: Path) -> str | None:
     if not text.startswith("---\n"):
         return None
     try:
-        matter = yaml.safe_load(text[4:].partition("\n---")[0])
-    except yaml.YAMLError:
+        matter = parse_yaml(text[4:].partition("\n---")[0], str(card))
+    except ValueError:
         return None
     base = matter.get("base_model") if isinstance(matter, dict) else None
     return ", ".join(map(str, base)) if isinstance(base, list) else None if base is None else str(base)

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from harness.scoring.task_files import Selection, leaves
 from harness.storage.answers import Answers
 from harness.storage.provenance import Server
+from harness.storage.reading import brief_name, parse_json
 from harness.storage.results import results_place
 from harness.terminal.nearest import did_you_mean
 from harness.terminal.secrets import hide_in_logs, masked, secrets_among, shown_url, without_secrets
@@ -118,6 +119,12 @@ def connect(config: EvaluatorConfig, selection: Selection) -> Served:
     secrets = secrets_among(config.model_args)
     hide_in_logs(secrets, "lm_eval.models.api_models", "lm_eval.models.openai_completions", "asyncio")
     lm = _client(config, tokens_wanted=bool(asked.likelihoods))
+    if not lm.verify_certificate:
+        log.warning(
+            "%s: its certificate is not checked (verify_certificate=false): whoever sits between reads every prompt "
+            "and the key",
+            shown_url(str(lm.base_url)),
+        )
     lm.server = find_server(lm)
     if asked.likelihoods:
         _require_echo(lm, asked, secrets)
@@ -132,23 +139,25 @@ def find_server(lm: Served) -> Server:
     """How the server calls itself, as far as it says.
 
     Raises:
-        ConnectionError: nothing answers at the URL.
+        ConnectionError: nothing answers at the URL, or not that server, or without end.
         ValueError: it refuses the key.
     """
     import requests
 
+    from harness.models.transport import get
+
     root = str(lm.base_url).partition("/v1/")[0]
 
     def told(path: str) -> Any:
-        answer = requests.get(root + path, headers=lm.header, timeout=_PATIENCE, verify=lm.verify_certificate)
-        if answer.status_code in (401, 403) and path == "/v1/models":
+        status, body = get(root + path, lm.header, _PATIENCE, lm.verify_certificate)
+        if status in (401, 403) and path == "/v1/models":
             raise ValueError(
-                f"{shown_url(root)} refuses the key (HTTP {answer.status_code}): put it into the environment as "
+                f"{shown_url(root)} refuses the key (HTTP {status}): put it into the environment as "
                 "OPENAI_API_KEY, which is never written down"
             )
         try:
-            return answer.json() if answer.ok else None
-        except requests.JSONDecodeError:
+            return parse_json(body.decode(), root) if status < 400 else None
+        except ValueError:
             return None
 
     try:
@@ -156,7 +165,7 @@ def find_server(lm: Served) -> Server:
         for name, path, key in _VERSIONS:
             found = told(path)
             if isinstance(found, Mapping) and isinstance(version := found.get(key), str):
-                return Server(name=name, version=version, base_url=shown_url(lm.base_url), **listed)
+                return Server(name=name, version=brief_name(version), base_url=shown_url(lm.base_url), **listed)
     except requests.RequestException as error:
         raise ConnectionError(
             f"{shown_url(root)}: no server answers ({type(error).__name__}). Start it first, or mend base_url in "

@@ -13,7 +13,10 @@ from typing import Any
 from harness.data.plugins import leave_out, left_out
 from harness.data.sources import SOURCES, Name
 from harness.metrics.benchmarks import BENCHMARKS, plugins
+from harness.storage.names import require_plain_name
+from harness.storage.reading import brief, yaml_node
 from harness.storage.shipped import shipped
+from harness.storage.text import read_text
 from harness.terminal.nearest import did_you_mean
 
 
@@ -29,9 +32,12 @@ class Selection:
         """The tasks with their data, as lm-eval's manager loads them: once, before a model is.
 
         Raises:
-            FileNotFoundError, ValueError: what the tasks' readers find wrong with data, settings or the model's config.
+            FileNotFoundError, ValueError: what the tasks' readers find wrong with data, settings or the model's config;
+                a task whose name its samples file cannot have.
         """
         loaded: dict[str, Any] = self.manager.load(self.names)
+        for name in loaded["tasks"]:
+            require_plain_name(name, "the name of a task")
         return loaded
 
 
@@ -51,9 +57,12 @@ def check_task_files(folder: Path) -> set[str]:
     for path in sorted(folder.rglob("*.yaml")):
         found: dict[str, Any] = {}
         try:
+            yaml_node(read_text(path), str(path))
             TaskIndex.process_cfg(load_yaml(path), path, found)
+            for name in found:
+                require_plain_name(name, "its name")
         except Exception as error:
-            raise ValueError(f"{path}: broken task file ({type(error).__name__}: {error})") from error
+            raise ValueError(f"{path}: broken task file ({brief(error)})") from error
         names |= found.keys()
     return names
 

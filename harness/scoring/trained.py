@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness.data.split import MANIFEST, SPLIT_FILE, Split, find_split, nearest_split_file
+from harness.data.split import SPLIT_FILE, Split, find_split, nearest_split_file
 from harness.storage.controls import CONTROL_FILE
-
-_STATE = "trainer_state.json"
+from harness.storage.manifest import MANIFEST
+from harness.storage.trainer_state import epoch_of
 
 
 class Trained(NamedTuple):
@@ -31,16 +30,10 @@ def trained(checkpoint: Path) -> Trained:
     """What a folder of trained weights says of itself.
 
     Raises:
-        ValueError: its split belongs to other weights.
+        ValueError: its split belongs to other weights, or one of its files is broken; names it.
     """
     numbered = re.fullmatch(r"checkpoint-(\d+)", checkpoint.resolve().name)
-    state = checkpoint / _STATE
-    epoch = json.loads(state.read_text(encoding="utf-8")).get("epoch") if state.is_file() else None
-    return Trained(
-        int(numbered.group(1)) if numbered else None,
-        None if epoch is None else float(epoch),
-        find_split(checkpoint),
-    )
+    return Trained(int(numbered.group(1)) if numbered else None, epoch_of(checkpoint), find_split(checkpoint))
 
 
 def checkpoint_of(model_args: Mapping[str, Any]) -> Path | None:

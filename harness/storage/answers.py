@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
 
+from harness.storage.reading import parse_json, shown
+
 Answer: TypeAlias = str | tuple[float, bool]
 """A text, or a log-likelihood in nats and whether greedy decoding would have given it."""
 
@@ -32,13 +34,22 @@ class Answers:
         try:
             # An answer arrives in whichever thread runs the event loop; one writes at a time.
             self._database = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+            found = self._database.execute("SELECT type FROM sqlite_master WHERE name='answers'").fetchone()
             # What is written survives this program's death; only a machine that loses power may lose the last of it.
             self._database.execute("PRAGMA synchronous=OFF")
             self._database.execute("CREATE TABLE IF NOT EXISTS answers (request TEXT PRIMARY KEY, answer TEXT)")
-            rows = self._database.execute("SELECT request, answer FROM answers").fetchall()
-        except sqlite3.Error as error:
+            rows = (
+                self._database.execute("SELECT request, answer FROM answers").fetchall()
+                if found in (None, ("table",))
+                else None
+            )
+            if rows is None:  # a view could compute without end
+                raise ValueError(f"answers as a {found[0]}")
+            self._known = {request: _read(request, answer, str(file)) for request, answer in rows}
+        except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
+            if self._database is not None:
+                self._database.close()
             raise ValueError(f"{file}: expected kept answers of a server, found {error}; move it away") from error
-        self._known = {request: _read(answer) for request, answer in rows}
 
     def __len__(self) -> int:
         return len(self._known)
@@ -70,6 +81,10 @@ def request_key(base_url: str, payload: Mapping[str, object], *read_as: object) 
     return hashlib.sha256(told.encode()).hexdigest()
 
 
-def _read(answer: str) -> Answer:
-    found = json.loads(answer)
-    return found if isinstance(found, str) else (float(found[0]), bool(found[1]))
+def _read(request: object, answer: object, where: str) -> Answer:
+    found = parse_json(answer, where) if isinstance(answer, str) else None
+    if isinstance(request, str) and isinstance(found, str):
+        return found
+    if not isinstance(request, str) or not isinstance(found, list) or list(map(type, found)) != [float, bool]:
+        raise ValueError(f"the answer {shown(answer)} to {shown(request)}")
+    return found[0], found[1]

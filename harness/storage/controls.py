@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from harness.storage.provenance import MatchedBy
+from harness.storage.reading import read_record as read
 
 CONTROL_FILE = "control.json"
 
@@ -64,9 +65,13 @@ class ControlRecord(_Part):
 
 
 def read_record(folder: Path) -> ControlRecord | None:
-    """The record of a finished control; None where there is none."""
+    """The record of a finished control; None where there is none.
+
+    Raises:
+        ValueError: it is broken; names the file and the key.
+    """
     file = folder / CONTROL_FILE
-    return ControlRecord.model_validate_json(file.read_text(encoding="utf-8")) if file.is_file() else None
+    return read(file, ControlRecord, "delete the control's folder, and run again") if file.is_file() else None
 
 
 def without_record(folders: Sequence[tuple[Path, str]]) -> list[int]:

@@ -13,7 +13,13 @@ from typing import Any
 
 import yaml
 
+from harness.storage.reading import parse_yaml, yaml_node
 from harness.storage.text import read_text
+
+_PLAIN = tuple(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "map", "seq"))
+"""Tags of values: those that JSON has too. A date in quotation marks is a text."""
+_KEYS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
+"""Tags of a mapping's keys: JSON, into which settings go, has texts alone."""
 
 
 def atomic_write(path: Path, chunks: str | Iterable[str]) -> None:
@@ -77,30 +83,45 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[tuple[str | int, ...], i
     """A YAML mapping and the line, from 1, of each of its keys and list items, by path from the top.
 
     Raises:
-        ValueError: not UTF-8, not YAML, not a mapping, or a key twice in one mapping; names file and line.
+        ValueError: not UTF-8, not YAML, not a mapping, a key that is no text or stands twice in one mapping, or a value
+            that JSON does not have (a date, a set, bytes); names file and line.
     """
     text = read_text(path)
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not YAML: {error}") from error
+    node = yaml_node(text, str(path))
     if not isinstance(node, yaml.MappingNode):
         raise ValueError(f"{path}: expected a mapping of keys to values at the top")
     lines: dict[tuple[str | int, ...], int] = {}
-    for place, line in _lines(node):
+    for place, line in _lines(node, str(path)):
         if place in lines:
             raise ValueError(f"{path}, line {line}: {place[-1]!r} stands on line {lines[place]} already")
         lines[place] = line
-    loaded: dict[str, Any] = yaml.safe_load(text)
+    loaded: dict[str, Any] = parse_yaml(text, str(path))
     return loaded, lines
 
 
-def _lines(node: yaml.Node, place: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], int]]:
+def _lines(
+    node: yaml.Node, source: str, place: tuple[str | int, ...] = ()
+) -> Iterator[tuple[tuple[str | int, ...], int]]:
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            yield (*place, key.value), key.start_mark.line + 1
-            yield from _lines(value, (*place, key.value))
+            line = key.start_mark.line + 1
+            if key.tag not in _KEYS:
+                told = key.value if isinstance(key, yaml.ScalarNode) else "a list or mapping"
+                raise ValueError(f"{source}, line {line}: the key {told} is no text; put it in quotation marks")
+            _require_plain(value, source, key.value)
+            yield (*place, key.value), line
+            yield from _lines(value, source, (*place, key.value))
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
+            _require_plain(value, source, str(index))
             yield (*place, index), value.start_mark.line + 1
-            yield from _lines(value, (*place, index))
+            yield from _lines(value, source, (*place, index))
+
+
+def _require_plain(value: yaml.Node, source: str, key: str) -> None:
+    if value.tag not in _PLAIN:
+        kind = value.tag.rpartition(":")[2]
+        raise ValueError(
+            f"{source}, line {value.start_mark.line + 1}: {key} is a {kind} of YAML, expected a text, number, list, "
+            "mapping, true or false; put it in quotation marks if it is meant as text"
+        )

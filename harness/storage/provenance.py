@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from harness.terminal.secrets import without_tokens
 
 # What of a task's metadata changes the question; the rest says where model and data lie, or holds secrets.
 ASKING_METADATA = (
@@ -153,6 +155,7 @@ class Provenance(_Record):
     split; `samples` the seal of each samples file. `weights_sha256` is a digest of files, or of the tensors of a model
     that was in memory, as `weights_from` says; nothing is known of that one's training. Of a model behind an API, which
     `server` tells of, `weights_sha256` and, unless the server says, `parameters` are None and `dtype` is "not known".
+    `command` is kept without keys and tokens, whoever gives it.
     """
 
     model: str
@@ -181,7 +184,7 @@ class Provenance(_Record):
     generations: dict[str, Generation] = Field(default_factory=dict)
     samples: dict[str, Seal] = Field(default_factory=dict)
     versions: dict[str, str]
-    command: str
+    command: Annotated[str, AfterValidator(without_tokens)]
     seconds: float
     inputs_sha256: str = ""
 

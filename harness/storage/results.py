@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import logging
@@ -9,13 +10,24 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from harness.storage.files import atomic_write, sha256_file
+from harness.storage.names import require_plain_name
 from harness.storage.provenance import Asking, Provenance, Seal, asking_of
+from harness.storage.reading import brief, json_lines, parse_record, read_object, require_object, shown
+from harness.storage.sensitivity import SENSITIVITY_KEY, Sensitivity
 
 PROVENANCE_KEY = "stereoscope"
+AGAIN = "score this model again"
+"""What to do about a broken file of results."""
+_BY_TASK = ("results", "configs", "n-samples", "higher_is_better")
+_PARTS = (*_BY_TASK, "versions", "n-shot", "config", "group_subtasks")
+"""What is read of lm-eval's own part of a results file: objects of named parts, the first four with one a task."""
 log = logging.getLogger(__name__)
 
 
@@ -51,6 +63,11 @@ class Scored:
         noted: int | None = self.results.get("n-samples", {}).get(task, {}).get("original")
         return self.provenance.tasks[task].of or noted
 
+    @property
+    def subtasks(self) -> dict[str, list[str]]:
+        """The tasks and groups of each of lm-eval's groups."""
+        return self.results.get("group_subtasks") or {}
+
     def seal(self, task: str) -> Seal | None:
         """What the task's samples file has to be; None in files of before."""
         return self.provenance.samples.get(task)
@@ -67,13 +84,8 @@ class Scored:
             FileNotFoundError: the model was scored without its samples, so nothing can be recomputed from it.
             ValueError: the file is not the one that was written with the results, or a line is no JSON; names it.
         """
-        path = self.checked_samples_file(task)
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
-                try:
-                    yield json.loads(line)
-                except json.JSONDecodeError as error:
-                    raise ValueError(f"{path}, line {number}: not JSON ({error}); score this model again") from error
+        for _, line in json_lines(self.checked_samples_file(task), AGAIN):
+            yield line
 
     def checked_samples_file(self, task: str) -> Path:
         """The samples file, once it is known to be there and, where it was sealed, unaltered; raises as `samples`."""
@@ -92,11 +104,63 @@ class Scored:
 
 
 def read_scored(file: Path) -> Scored | None:
-    """A results file; None if it has no provenance, so that nothing is known of its model."""
-    results = json.loads(file.read_text(encoding="utf-8"))
+    """A results file; None if it has no provenance, so that nothing is known of its model.
+
+    Raises:
+        ValueError: it is no results file, or a name in it cannot be a samples file's; names the file and the key.
+    """
+    results = {key: value for key, value in read_object(file, AGAIN).items() if value is not None or key not in _PARTS}
     if PROVENANCE_KEY not in results:
         return None
-    return Scored(file, Provenance.model_validate(results[PROVENANCE_KEY]), results)
+    provenance = parse_record(results[PROVENANCE_KEY], Provenance, f"{file}, {PROVENANCE_KEY}", AGAIN)
+    for name in ("tasks", "generations", "samples"):
+        for task in getattr(provenance, name):
+            require_plain_name(task, f"{file}, {PROVENANCE_KEY}.{name}")
+    _require_parts(file, results)
+    if provenance.asking is None:
+        try:
+            asking_of(results, provenance.tasks)
+        except ValidationError as error:
+            raise ValueError(
+                f"{file}, config: how its tasks were asked cannot be told ({brief(error)}); {AGAIN}"
+            ) from error
+    return Scored(file, provenance, results)
+
+
+def _require_parts(file: Path, results: Mapping[str, Any]) -> None:
+    """What is read here of lm-eval's own part of a results file, and of what was added to it, has the right shape."""
+    for name in _PARTS:
+        part = require_object(results.get(name, {}), f"{file}, {name}", AGAIN)
+        for task, value in part.items() if name in _BY_TASK else ():
+            require_object(value, f"{file}, {name}.{task}", AGAIN)
+    for task, config in (results.get("configs") or {}).items():
+        require_plain_name(task, f"{file}, configs")
+        require_object(config.get("metadata") or {}, f"{file}, configs.{task}.metadata", AGAIN)
+    for task, count in (results.get("n-shot") or {}).items():
+        if not isinstance(count, int | None):
+            raise ValueError(f"{file}, n-shot.{task}: expected a whole number, found {shown(count)}; {AGAIN}")
+    for task, counts in (results.get("n-samples") or {}).items():
+        for which in ("original", "effective"):
+            if not isinstance(counts.get(which), int | None):
+                found = shown(counts[which])
+                raise ValueError(f"{file}, n-samples.{task}.{which}: expected a whole number, found {found}; {AGAIN}")
+    _require_tree(results.get("group_subtasks", {}), file)
+    checked = results.get(SENSITIVITY_KEY, [])
+    if not isinstance(checked, list):
+        raise ValueError(f"{file}, {SENSITIVITY_KEY}: expected a list, found {shown(checked)}; {AGAIN}")
+    for number, one in enumerate(checked):
+        parse_record(one, Sensitivity, f"{file}, {SENSITIVITY_KEY}.{number}", AGAIN)
+
+
+def _require_tree(members: Mapping[str, Any], file: Path) -> None:
+    """Groups have lists of names, and none is within itself."""
+    for group, names in members.items():
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"{file}, group_subtasks.{group}: expected a list of names, found {shown(names)}; {AGAIN}")
+    try:
+        TopologicalSorter(members).prepare()
+    except CycleError as error:
+        raise ValueError(f"{file}, group_subtasks: a group within itself, {shown(error.args[1])}; {AGAIN}") from error
 
 
 def write_results(
@@ -122,7 +186,10 @@ def write_results(
 
     Raises:
         OSError: the disk is full or the folder not writable.
+        ValueError: a task's name cannot be a file's.
     """
+    for task in samples:
+        require_plain_name(task, "the name of a task")
     date = datetime.now().isoformat().replace(":", "-")
     written = [folder / f"samples_{task}_{date}.jsonl" for task in samples]
     try:
@@ -180,7 +247,7 @@ def copy_results(scored: Scored, folder: Path) -> Path:
         OSError: the disk is full or the folder not writable.
     """
     date = scored.file.stem.rpartition("_")[2]
-    for file in (*sorted(scored.file.parent.glob(f"samples_*_{date}.jsonl")), scored.file):
+    for file in (*sorted(scored.file.parent.glob(f"samples_*_{glob.escape(date)}.jsonl")), scored.file):
         with file.open(encoding="utf-8", newline="") as lines:
             atomic_write(folder / file.name, lines)
     return folder / scored.file.name

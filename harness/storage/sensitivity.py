@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from harness.storage.files import atomic_write
+from harness.storage.reading import read_object
 
 SENSITIVITY_KEY = "stereoscope_sensitivity"
 
@@ -23,7 +24,7 @@ class Sensitivity(BaseModel):
     metric: str
     items: int
     as_scored: float
-    otherwise: dict[str, float]
+    otherwise: dict[str, float] = Field(min_length=1)
 
     @property
     def moved(self) -> float:
@@ -33,11 +34,11 @@ class Sensitivity(BaseModel):
 
 def add_sensitivity(file: Path, found: Sequence[Sensitivity]) -> None:
     """Put what was found into a results file, in place of what an earlier check of it found."""
-    results = json.loads(file.read_text(encoding="utf-8"))
+    results = read_object(file)
     results[SENSITIVITY_KEY] = [one.model_dump(mode="json") for one in found]
     atomic_write(file, json.dumps(results, indent=2, ensure_ascii=False))
 
 
 def read_sensitivity(results: Mapping[str, Any]) -> list[Sensitivity]:
-    """What a results file says of it; nothing where nobody checked."""
+    """What a results file that was read says of it; nothing where nobody checked."""
     return [Sensitivity.model_validate(one) for one in results.get(SENSITIVITY_KEY, ())]

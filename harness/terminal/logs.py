@@ -8,7 +8,11 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import traceback
 import warnings
+from types import TracebackType
+
+from harness.terminal.printable import printable
 
 OURS = ("harness", "training", "__main__")
 
@@ -45,6 +49,7 @@ def start_logging() -> None:
     # These make their handlers in the middle of a run, when they are first needed; a filter is there before.
     for name in ("DeepSpeed", "torch.distributed.run"):
         logging.getLogger(name).addFilter(_through_root)
+    sys.excepthook = _printed
     logging.captureWarnings(True)
     warnings.formatwarning = _one_line
     if not sys.warnoptions:
@@ -58,7 +63,10 @@ def is_first_process() -> bool:
 
 
 class _OneFormat(logging.Formatter):
-    """`22:01:31 message`; what warns says so, and what is not ours says whose it is."""
+    """`22:01:31 message`; what warns says so, and what is not ours says whose it is.
+
+    Messages quote names and files of others, which a terminal is not to act on.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         library = record.name.partition(".")[0]
@@ -67,7 +75,7 @@ class _OneFormat(logging.Formatter):
         before = " ".join(filter(None, (kind, f"({origin})" if origin else "")))
         message = _joined(record) if origin else record.getMessage()
         text = f"{self.formatTime(record, self.datefmt)} {before}{': ' if before else ''}{message}"
-        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+        return printable(f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text)
 
 
 class _BesideBars(logging.StreamHandler):  # type: ignore[type-arg]
@@ -93,6 +101,11 @@ def _is_news(record: logging.LogRecord) -> bool:
 def _joined(record: logging.LogRecord) -> str:
     """The message as one line: lm-eval and DeepSpeed break theirs."""
     return " ".join(record.getMessage().split())
+
+
+def _printed(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """The traceback of what nobody caught, whose message may quote a file."""
+    sys.stderr.write(printable("".join(traceback.format_exception(kind, error, trace))))
 
 
 def _through_root(record: logging.LogRecord) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from harness.terminal.nearest import did_you_mean
+from harness.terminal.printable import printable
 
 
 class DashedParser(argparse.ArgumentParser):
@@ -53,7 +54,7 @@ class DashedParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """One line instead of a usage of a page."""
-        self.exit(2, f"{self.prog}: {message}\n`{self.prog} --help` lists the options.\n")
+        self.exit(2, f"{self.prog}: {printable(message)}\n`{self.prog} --help` lists the options.\n")
 
 
 class _Wrapped(argparse.HelpFormatter):

@@ -7,17 +7,20 @@ import textwrap
 from collections.abc import Collection, Sequence
 from itertools import zip_longest
 
+from harness.terminal.printable import one_line
+
 NARROWEST = 12
 
 
 def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = (), width: int | None = None) -> str:
-    """A table; its first row is the header, and a line goes below it.
+    """A table; its first row is the header, and a line goes below it. What a terminal would act on is spelled out.
 
     Args:
         right: columns of numbers, which are aligned at their right ends.
         width: what the table may take; the widest column is wrapped to fit. By default the terminal's, no limit in a
             file.
     """
+    rows = [[one_line(cell) for cell in row] for row in rows]
     limit = shutil.get_terminal_size((10_000, 24)).columns if width is None else width
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     widest = max(range(len(widths)), key=widths.__getitem__)

@@ -126,7 +126,7 @@ def test_each_family_is_asked_in_its_own_way(tmp_path: Path, byte_llama: Path) -
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "line 1: expected JSON"),
+        ("{", "line 1: not JSON"),
         ('{"filename": "a", "begin": 0, "end": 1}', "line 1: .*prompt"),
         ('{"filename": "a", "begin": 0, "end": 1, "prompt": {"text": null}}', "line 1: prompt.text is None"),
     ],
