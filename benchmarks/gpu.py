@@ -4,7 +4,7 @@
 
 The models have the shapes of GPT-2, GPT-2 large, BERT base and large, BLOOM 560m, FLAN-T5 base and a Llama of 1B, and
 random weights, which cost as much as trained ones; tokenizers come from the data folder (`STEREOSCOPE_DATA`). Writes a
-table and `gpu.json` with the device's name. Without a GPU it runs on the CPU, which shows that it works and nothing else.
+table and `gpu.json` with the device's name. Without a GPU it runs on the CPU, which shows that it works, no more.
 """
 
 from __future__ import annotations

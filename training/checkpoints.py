@@ -88,7 +88,7 @@ def require_own(checkpoint: Path) -> None:
     """
     way_out = (
         "DeepSpeed keeps optimizer state pickled, which can run code of whoever wrote it. Move the folder away to go "
-        "on from an earlier checkpoint of this run (its weights can still be scored), or, if you trust its maker, give "
+        "on from an earlier checkpoint of this run (its weights can still be scored), or, if you trust its maker, give"
         " --allow-pickle true"
     )
     record = checkpoint.parent / SAVED
