@@ -6,7 +6,7 @@ may be called one is decided by what the model kept; and noise that costs as muc
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from harness.metrics.family import Measure, decide
 from harness.metrics.formatting import signed
@@ -44,10 +44,11 @@ def _of_model(index: Index, stages: Sequence[Stage]) -> Judgement:
     if not family:
         text = f"{name}: no base model was scored on the same items, so no change can be reported."
         return _judgement(last, "not compared", [], text)
-    word = _word(last, family)
+    seen = [entry for entry in entries if _learned(index, stages[0], entry)]
+    word = _word(last, family, {_key(entry) for entry in seen})
     sentences = [
         *_caveats(index, last, entries),
-        f"{name}, {_progress(last)}: {_conclusion(word, last, family)}",
+        f"{name}, {_progress(last)}: {_conclusion(word, last, family, seen)}",
         *[_moved(entry, headline) for entry, headline in zip(entries, family, strict=True)],
         _cost(last),
         *_placebo(index, stages, word, family),
@@ -66,6 +67,12 @@ def _judgement(stage: Stage, word: Word, family: list[Headline], text: str) -> J
         family=family,
         text=text,
     )
+
+
+def _learned(index: Index, base: Stage, entry: Entry) -> bool:
+    """Whether the step was trained on the items of an entry; what its base model had seen is no gain of the step's."""
+    before = index.entry(base, entry.task, entry.metric)
+    return "contaminated" in entry.flags and not (before and "contaminated" in before.flags)
 
 
 def _family(index: Index, stage: Stage) -> list[Entry]:
@@ -120,8 +127,12 @@ def _key(entry: Entry) -> str:
     return f"{entry.task}/{entry.metric}"
 
 
-def _word(last: Stage, family: Sequence[Headline]) -> Word:
-    """The one word: retention first, then direction, then whether noise does as much."""
+def _word(last: Stage, family: Sequence[Headline], seen: Collection[str]) -> Word:
+    """The one word: retention first, then direction, then whether the items were known and whether noise does as much.
+
+    Args:
+        seen: keys of the measures whose items the model has seen in training.
+    """
     state = last.retention.state if last.retention else "unmeasured"
     if state == "broken":
         return "broken"
@@ -133,14 +144,14 @@ def _word(last: Stage, family: Sequence[Headline]) -> Word:
         return "not shown"
     if state == "unmeasured":
         return "unmeasured"
-    if last.retention and last.retention.suspect:
+    if (last.retention and last.retention.suspect) or all(f"{one.task}/{one.metric}" in seen for one in fell):
         return "suspect"
     if all(one.beyond_noise is False for one in fell):
         return "no more than noise"
     return "fell" if state == "kept" else "fell, at a price"
 
 
-def _conclusion(word: Word, last: Stage, family: Sequence[Headline]) -> str:
+def _conclusion(word: Word, last: Stage, family: Sequence[Headline], seen: Sequence[Entry]) -> str:
     fell = sum(one.moved == "fell" for one in family)
     where = (
         "on every measure here"
@@ -148,13 +159,15 @@ def _conclusion(word: Word, last: Stage, family: Sequence[Headline]) -> str:
         else f"on {fell} of {len(family)} measures here, the rest show no clear change"
     )
     reason = last.retention.reason if last.retention else ""
-    suspect = last.retention.suspect if last.retention else ""
+    suspect = (last.retention.suspect if last.retention else None) or (
+        f"it was trained on items of {', '.join(dict.fromkeys(task_name(entry.task) for entry in seen))}"
+    )
     return {
         "broken": f"the model broke ({reason}), so its bias scores show nothing about debiasing.",
         "unmeasured": "bias scores are nearer to their ideals, but whether the model still works was not measured "
         f"({reason}), so nothing is called a fall of bias.",
-        "suspect": f"bias scores came nearer to their ideals {where}, but {suspect}: it seems to know the "
-        "sentences that it was tested on, so nothing is called a fall of bias.",
+        "suspect": f"bias scores came nearer to their ideals {where}, but {suspect}: it knows the sentences that it "
+        "was tested on, so nothing is called a fall of bias.",
         "no more than noise": f"bias scores came nearer to their ideals {where}, but no further than under random "
         "noise that costs as much perplexity: this is damage, not mitigation.",
         "fell": f"measured bias fell {where}, and the model kept its abilities.",

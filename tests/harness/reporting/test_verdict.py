@@ -73,7 +73,18 @@ def test_a_step_that_knows_the_tests_own_sentences_is_suspect(
         del before["wikitext2"], after["wikitext2"]
     found = judged(tmp_path, before, after)
     assert found.word == word
-    assert ("seems to know the sentences that it was tested on" in found.text) == (word == "suspect")
+    assert ("it knows the sentences that it was tested on" in found.text) == (word == "suspect")
+
+
+@pytest.mark.parametrize(("model", "word"), [("tiny", "suspect"), ("google/flan-t5-base", "fell")])
+def test_a_fall_on_items_that_the_step_was_trained_on_is_none(tmp_path: Path, model: str, word: str) -> None:
+    """Of FLAN-T5 the base model has seen them as well, so that training on them is not what made the difference."""
+    write(tmp_path / "base", Scores({"crows_pairs": crows(40, 4)}, provenance={"model": model}))
+    told = {**step_provenance(5, None), "model": model}
+    write(tmp_path / "step", Scores({"crows_pairs": crows(20, 1), "wikitext2": wikitext(20)}, provenance=told))
+    write(tmp_path / "base" / "text", Scores({"wikitext2": wikitext(20)}, provenance={"model": model}))
+    (judgement,) = analyse(find_runs([tmp_path])).judgements
+    assert judgement.word == word
 
 
 def with_placebo(folder: Path, beyond: float, p: float) -> Judgement:
