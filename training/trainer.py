@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Sampler
 from transformers import (
+    GenerationConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     Trainer,
@@ -36,6 +37,7 @@ from transformers import (
     TrainerState,
 )
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, SaveStrategy
+from transformers.utils import GENERATION_CONFIG_NAME
 
 from harness.data.split import Split, bind
 from harness.models.head import logits_at
@@ -219,11 +221,32 @@ class PairTrainer(Trainer):
             super().save_model(output_dir, _internal_call)
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
-        super()._save(output_dir, state_dict)
+        folder = Path(output_dir or self.args.output_dir)
+        with _saved_as_loaded(self.accelerator.unwrap_model(self.model), folder):
+            super()._save(output_dir, state_dict)
         if self.tokenizer is not None and self.args.should_save:
-            self.tokenizer.save_pretrained(output_dir or self.args.output_dir)
+            self.tokenizer.save_pretrained(folder)
         # The stock Trainer pickles its arguments beside the weights; the run's config file says the same in the open.
-        (Path(output_dir or self.args.output_dir) / "training_args.bin").unlink(missing_ok=True)
+        (folder / "training_args.bin").unlink(missing_ok=True)
+
+
+@contextmanager
+def _saved_as_loaded(model: Any, folder: Path) -> Iterator[None]:
+    """What is saved inside has the model's generation config as it was loaded.
+
+    transformers 5.20 refuses to save one that it does not find valid, as several published ones are not.
+    """
+    loaded = getattr(model, "generation_config", None)
+    if loaded is None:
+        yield
+        return
+    model.generation_config = GenerationConfig()
+    try:
+        yield
+    finally:
+        model.generation_config = loaded
+    if (file := folder / GENERATION_CONFIG_NAME).is_file():
+        loaded.to_json_file(file)
 
 
 class GroupedBySentenceLength(Sampler[PairInEpoch]):
