@@ -23,7 +23,7 @@ from harness.storage.files import read_yaml
 from harness.terminal.nearest import did_you_mean
 from harness.terminal.options import dashed
 from training.launched import asked_here, under_deepspeed, without_compiling
-from training.options import SettingsParser, settings_parser
+from training.options import OneSetting, SettingsParser, settings_parser
 from training.unused import refusals
 
 DECIDES_WEIGHTS = (
@@ -238,7 +238,7 @@ def problems(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if key not in actions or key in ("config", "help", "help_all"):
             yield key, f"unknown key {key!r}{did_you_mean(key, actions)} `python -m training --help-all` lists the keys"
         elif value is not None:
-            alone = argparse.ArgumentParser(add_help=False, exit_on_error=False)
+            alone = OneSetting(add_help=False, exit_on_error=False)
             alone._add_action(actions[key])
             try:
                 alone.parse_args(_flags(key, value))
