@@ -20,10 +20,11 @@ from transformers.integrations import get_available_reporting_integrations
 from harness.machine.devices import require_able, visible_gpus
 from harness.machine.peers import HANG_SECONDS, await_peers
 from harness.storage.files import read_yaml
+from harness.storage.reading import brief_name
 from harness.terminal.nearest import did_you_mean
 from harness.terminal.options import dashed
 from training.launched import asked_here, under_deepspeed, without_compiling
-from training.options import SettingsParser, settings_parser
+from training.options import OneSetting, SettingsParser, settings_parser
 from training.unused import refusals
 
 DECIDES_WEIGHTS = (
@@ -44,6 +45,8 @@ DECIDES_WEIGHTS = (
     "data_seed",
 )
 
+LONGEST_PROBLEM = 400
+"""Characters of what argparse says of a value, which it quotes as a whole."""
 NOT_OF_THE_RESULT = ("folds", "data_dir", "hang_seconds", "allow_pickle")
 """Our settings that the weights of a fold do not depend on."""
 
@@ -236,14 +239,15 @@ def problems(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     actions = {action.dest: action for action in _parser()._actions}
     for key, value in settings.items():
         if key not in actions or key in ("config", "help", "help_all"):
-            yield key, f"unknown key {key!r}{did_you_mean(key, actions)} `python -m training --help-all` lists the keys"
+            unknown = f"unknown key {brief_name(key)!r}{did_you_mean(key, actions)}"
+            yield key, f"{unknown} `python -m training --help-all` lists the keys"
         elif value is not None:
-            alone = argparse.ArgumentParser(add_help=False, exit_on_error=False)
+            alone = OneSetting(add_help=False, exit_on_error=False)
             alone._add_action(actions[key])
             try:
                 alone.parse_args(_flags(key, value))
             except argparse.ArgumentError as error:
-                yield key, f"{key}: {error.message}"
+                yield key, f"{key}: {error.message[:LONGEST_PROBLEM]}"
 
 
 def folds_of(settings: Mapping[str, Any]) -> list[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from transformers import HfArgumentParser
 
@@ -69,3 +69,11 @@ def settings_parser(types: tuple[type, ...], ours: Collection[str], everything: 
             action.metavar = "yes|no" if action.nargs == "?" else _METAVARS.get(action.type, "VALUE")
     parser.finish()
     return parser
+
+
+class OneSetting(argparse.ArgumentParser):
+    """Says that a list is no single value as it says all else, where argparse would end the program."""
+
+    def error(self, message: str) -> NoReturn:
+        """An `ArgumentError` with argparse's message."""
+        raise argparse.ArgumentError(None, message)

@@ -286,7 +286,7 @@ def _check_training(
             where = _at(source, lines, (*place, key))
             raise ValueError(f"{where}: {key!r} and `seeds` contradict each other; drop one")
     for key, problem in problems({key: value for key, value in settings.items() if key != "accelerate_config"}):
-        raise ValueError(f"{_at(source, lines, (*place, key))}: {problem[:600]}")
+        raise ValueError(f"{_at(source, lines, (*place, key))}: {problem}")
     if not isinstance(config := settings.get("accelerate_config"), str | None):
         where = _at(source, lines, (*place, "accelerate_config"))
         raise ValueError(f"{where}: accelerate_config is {shown(config)}, expected a file or a shipped config's name")

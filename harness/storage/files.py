@@ -90,6 +90,7 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[tuple[str | int, ...], i
     node = yaml_node(text, str(path))
     if not isinstance(node, yaml.MappingNode):
         raise ValueError(f"{path}: expected a mapping of keys to values at the top")
+    _require_plain(node, str(path), "the whole file")
     lines: dict[tuple[str | int, ...], int] = {}
     for place, line in _lines(node, str(path)):
         if place in lines:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from training.config import PairArguments, TrainingArguments, from_settings, parse
+from training.config import PairArguments, TrainingArguments, from_settings, parse, problems
 from training.trainer import GroupedBySentenceLength
 from training.unused import REASONS
 
@@ -106,3 +106,9 @@ def test_batches_hold_sentences_of_one_length_and_change_with_the_epoch() -> Non
     assert [key.pair for key in second] != order
     assert {key.epoch for key in first} == {0}
     assert {key.epoch for key in second} == {1}
+
+
+def test_a_list_where_one_value_belongs_is_told_as_any_other_mistake() -> None:
+    ((key, problem),) = problems({"learning_rate": [0.1, 0.2]})
+    assert key == "learning_rate"
+    assert "unrecognized arguments: 0.2" in problem
