@@ -70,7 +70,12 @@ def main() -> None:
             continue
         run = given.folder / name
         if not list((run / "step").glob("results_*.json")):
-            make(run)
+            try:
+                make(run)
+            except subprocess.CalledProcessError as error:
+                refusal = error.stderr.strip().splitlines()[-1]
+                rows.append((name, told, why, Said(" | ".join(["-"] * 4), "refused", refusal)))
+                continue
         rows.append((name, told, why, said_of(run)))
         print(f"{name}: {rows[-1][-1]}", flush=True)
     rows += [(name, told, why, said_of(run)) for name, told, why, run in _beside_placebos(given.folder)]
@@ -277,7 +282,8 @@ def _eval(
     named = ",".join([f"pretrained={given.model}", "max_length=1024", *model_args])
     limit = given.items // 4 if items is None else items
     asked = ["--model_args", named, "--tasks", ",".join(tasks), "--limit", str(limit), *flags]
-    subprocess.run([sys.executable, "-m", "harness", "eval", *asked, "--output_path", str(folder)], check=True)
+    command = [sys.executable, "-m", "harness", "eval", *asked, "--output_path", str(folder)]
+    subprocess.run(command, check=True, stderr=subprocess.PIPE, text=True)
 
 
 def _answered_at_random(given: argparse.Namespace, run: Path) -> None:

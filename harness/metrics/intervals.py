@@ -200,7 +200,10 @@ def distance_change(after: Array, before: Array, ideal: float, design: Design) -
     """
     x = bounds(after - before, design)
     y = bounds(after + before - 2 * ideal, design)
-    return least(stacked([largest(stacked([x, -y])), largest(stacked([y, -x]))]))
+    found = least(stacked([largest(stacked([x, -y])), largest(stacked([y, -x]))]))
+    # It is never larger than X or Y: where the two models agree, no side of the ideal makes a difference.
+    most = np.fmin(np.fmax(np.abs(x.low), np.abs(x.high)), np.fmax(np.abs(y.low), np.abs(y.high)))
+    return found._replace(low=np.fmax(found.low, -most), high=np.fmin(found.high, most))
 
 
 def _moved(value: Array, reach: Array, scale: Scale) -> Array:

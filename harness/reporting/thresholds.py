@@ -24,7 +24,7 @@ class Thresholds(BaseModel):
     lms_kept: float = Field(default=2, ge=0, description="the language-model score may have fallen by this")
     lms_broken: float = Field(default=5, gt=0, description="it fell by more than this, interval and all")
     lms_learned: float = Field(
-        default=5, gt=0, description="it rose by more than this, interval and all, and perplexity did not fall"
+        default=3, gt=0, description="it rose by more than this, interval and all, and perplexity did not fall"
     )
     ability_kept: float = Field(
         default=2, ge=0, description="the score of another lm-eval task may have worsened by this"

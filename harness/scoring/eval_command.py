@@ -22,6 +22,7 @@ from harness.scoring.eval_config import (
     LONGEST_NAME,
     OUR_MODELS,
     eval_config,
+    require_examples_taken,
     require_fitting_names,
 )
 from harness.scoring.eval_parser import eval_parser
@@ -105,6 +106,7 @@ def _score_and_print(config: EvaluatorConfig, command: str, also: _Also) -> None
     tasks = leaves(selection)
     require_read_metadata(config.metadata.keys() - config.model_args.keys(), tasks)
     require_fitting_names(tasks)
+    require_examples_taken(config.num_fewshot, tasks)
     checked = [] if also.sensitivity_items is None else checkable(leaves(selection))
     if config.model in HF_MODELS and (checkpoint := checkpoint_of(config.model_args)):
         trained(checkpoint)  # refused before anything is loaded if its split is another checkpoint's

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from harness.data.families import read_config
+from harness.metrics.benchmarks import BENCHMARKS
 from harness.models.arguments import require_dtype, require_known_arguments
 from harness.scoring.metadata import require_known_metadata
 from harness.scoring.served import CHAT, SERVED_MODELS, prepare
@@ -77,6 +78,23 @@ def eval_config(args: argparse.Namespace) -> EvaluatorConfig:
     if config.output_path and is_first_process():
         require_writable(results_place(config.output_path)[0], "--output-path")
     return config
+
+
+def require_examples_taken(num_fewshot: int | None, tasks: Sequence[str]) -> None:
+    """Refuse examples before each prompt where no task takes any, and tell which do not; lm-eval would say nothing.
+
+    Raises:
+        ValueError: all tasks are of this project, whose definitions have no examples.
+    """
+    without = [task for task in tasks if task in BENCHMARKS]
+    if not num_fewshot or not without:
+        return
+    if len(without) == len(tasks):
+        raise ValueError(
+            f"--num-fewshot {num_fewshot}: {', '.join(without)} are asked without examples, as their definitions have "
+            "it; leave the option out"
+        )
+    log.warning("--num-fewshot %d is for the other tasks: %s take no examples", num_fewshot, ", ".join(without))
 
 
 def require_fitting_names(tasks: Iterable[str]) -> None:

@@ -137,6 +137,20 @@ def test_the_distance_s_interval_is_all_that_the_box_of_change_and_sum_allows() 
         assert (found.low, found.high) == pytest.approx((min(grid), max(grid)), abs=0.15)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.1])
+def test_a_small_change_is_a_small_change_of_the_distance_on_whichever_side(share: float) -> None:
+    """Near 50 nobody knows the side, and a change of nothing is one of nothing on either."""
+    noise = np.random.default_rng(6).normal(0, 5, size=(2, 15))
+    before, after = 51 + noise[0], 51 + noise[0] + share * noise[1]
+    design = design_of(noise[0])
+    x, found = (
+        bounds(rows_of(after) - rows_of(before), design),
+        distance_change(rows_of(after), rows_of(before), 50, design),
+    )
+    assert max(abs(found.low), abs(found.high)) <= max(abs(x.low), abs(x.high))
+    assert (found.low, found.high) == (0, 0) or share
+
+
 def test_least_and_largest_mirror_each_other() -> None:
     one, other = Bounds(*np.array([1.0, 3, 0.01, 0.99])), Bounds(*np.array([2.0, 5, 0.2, 0.8]))
     assert tuple(least(stacked([one, other]))) == (1, 3, 0.2, 0.8)

@@ -68,6 +68,7 @@ def test_a_place_that_cannot_take_the_results(
             ["--metadata", "data_dir=sample", "regard_classifier=/nowhere"],
             "/nowhere",
         ),
+        ("crows_pairs", ["--num-fewshot", "5"], "--num-fewshot 5: crows_pairs are asked without examples"),
         ("crows_pairs", ["--wandb_args", "project=x"], "--wandb_args needs wandb, which is not installed"),
     ],
 )
