@@ -18,6 +18,7 @@ from harness.data.crows_pairs import Pair
 from harness.data.split import Split
 from training.checkpoints import SAVED, note_saved, require_own, seal
 from training.config import PairArguments, TrainingArguments, fingerprint
+from training.families import load_model
 from training.resume import ready
 from training.run import RUN_FILE, claim
 
@@ -154,6 +155,16 @@ def test_without_zero_what_is_pickled_into_a_checkpoints_state_is_not_run(
     seal(run / "checkpoint-1")
     with pytest.raises(ValueError, match="not of tensors and numbers alone"):
         two_steps(tiny("llama"), run, pairs[:8], {"save_steps": 1}, objective="anti")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_model_of_pickled_weights_is_not_trained_unless_allowed(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    shutil.copytree(tiny("llama"), tmp_path / "model")
+    for file in (tmp_path / "model").glob("*.safetensors"):
+        file.unlink()
+    (tmp_path / "model" / "pytorch_model.bin").write_bytes(pickle.dumps(Opens(tmp_path / "ran")))
+    with pytest.raises(ValueError, match=r"only pickled weights \(pytorch_model\.bin\)"):
+        load_model(PairArguments(str(tmp_path / "model")), "causal")
     assert not (tmp_path / "ran").exists()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,11 @@ def test_the_demonstration_classifier_learned_its_sentences_and_says_what_it_is(
     assert max(zip(kind.probabilities, REGARD_LABELS, strict=True))[1] == "positive"
     with pytest.raises(ValueError, match="no labels angry"):
         load_classifier("demonstration", ["angry"])
+
+
+def test_a_classifier_of_pickled_weights_is_refused_unless_allowed(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "pickled")
+    for file in (tmp_path / "pickled").glob("*.safetensors"):
+        file.rename(file.with_name("pytorch_model.bin"))
+    with pytest.raises(ValueError, match=r"only pickled weights \(pytorch_model\.bin\)"):
+        require_labels(str(tmp_path / "pickled"), ("hate",))
