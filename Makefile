@@ -6,7 +6,7 @@ export HF_HUB_OFFLINE ?= 1
 # Two cores are used by two processes of one thread: threads waiting for each other across processes cost more.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: install demo demo-families test lint check format clean
+.PHONY: install demo demo-families test bench lint check format clean
 
 install: $(VENV)/.installed
 
@@ -31,6 +31,10 @@ demo-families: install
 
 test: install
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# Every claim of speed, ways in turn; nothing else should run meanwhile.
+bench: install models/smollm2-135m/config.json
+	OMP_NUM_THREADS=2 $(BIN)/python benchmarks/bench.py models/smollm2-135m runs/bench
 
 lint: install
 	$(BIN)/ruff check .

@@ -77,6 +77,8 @@ class TransformersLM(InBatches, HFLM):
         source = {"revision": revision, "subfolder": subfolder, "gguf_file": gguf_file}
         self._held = held(pretrained)
         require_family({"pretrained": pretrained, **source}, f"hf-{self.family}", (self.family,))
+        if "share_prefixes" in kwargs:
+            raise ValueError(f"share_prefixes: of hf-causal alone; hf-{self.family} reads each text as a whole")
         require_dtype(dtype)
         require_known_arguments(kwargs, read_config({"pretrained": pretrained, **source}))
         in_memory = {} if self._held is None else {"tokenizer": self._held.tokenizer}

@@ -17,6 +17,7 @@ from lm_eval.models.huggingface import HFLM
 
 from harness.data import crows_pairs, stereoset
 from harness.models.causal import ROW_NODES, CausalLM
+from harness.models.masked import MaskedLM
 from harness.models.prefix_tree import Text, one_text, rows, takes_trees, widest
 
 TOKENS = (3, 15, 27, 39, 51, 63, 75)
@@ -164,6 +165,11 @@ def test_what_texts_share_is_computed_once_and_the_head_where_predictions_are_re
         ]
     # Of the plain way, " A" and " B" are one text, since they differ in their last token only; rows are padded.
     assert counts == {"passes": 1, "positions": 3 * 16, "rows": 2 + 4 + 5}
+
+
+def test_only_causal_models_have_the_choice(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="share_prefixes: of hf-causal alone"):
+        MaskedLM(str(tiny_models.masked(tmp_path)), share_prefixes=False)
 
 
 def test_a_row_of_its_own_is_an_ordinary_text() -> None:
