@@ -30,7 +30,8 @@ demo-families: install
 	$(BIN)/stereoscope run experiments/families_demo.yaml
 
 test: install
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	# In the order that tests/conftest.py gives: files of few, long tests first.
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Every claim of speed, ways in turn; nothing else should run meanwhile.
 bench: install models/smollm2-135m/config.json

@@ -13,7 +13,8 @@ from many_runs import Run, launch
 
 pytestmark = [pytest.mark.slow, pytest.mark.distributed]
 
-CONFIGS = ("zero2_fp16", "zero2_offload_fp16", "zero3_fp16", "zero3_offload_fp16")
+CONFIGS = ("zero2_fp16", "zero3_offload_fp16")
+"""Of the four, the plainest and the one with everything."""
 FLAGS = {
     "objective": "balance",
     "num_folds": 3,
