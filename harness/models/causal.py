@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
@@ -18,6 +19,8 @@ from harness.models.embedded import unknown_token
 from harness.models.prefix_tree import logits_of, takes_trees, widest
 from harness.models.requests import require_finite
 from harness.terminal.bars import progress
+
+log = logging.getLogger(__name__)
 
 # Prompts are read at once as far as a multiple of this: longer steps make fewer batches that read more one by one.
 PROMPT_STEP = 4
@@ -58,7 +61,10 @@ class CausalLM(TransformersLM):
     def takes_trees(self) -> bool:
         """Whether the model was found to give the same answers for texts that are laid out as a tree."""
         last = int(self._model.get_input_embeddings().weight.shape[0])
-        return takes_trees(self._model, self.device, [last * number // 8 for number in range(1, 8)])
+        found = takes_trees(self._model, self.device, [last * number // 8 for number in range(1, 8)])
+        if not found:
+            log.info("%s does not read texts as a tree: each is computed by itself", self.pretrained)
+        return found
 
     def loglikelihood(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """lm-eval's answers: (log-probability of the continuation in nats, whether greedy decoding would give it).
@@ -141,8 +147,10 @@ class CausalLM(TransformersLM):
             if (length := len(request[1]) + len(request[2]) - 1) > self.max_length:
                 raise ContextOverflowError(number, length)
         everyones, first = self._of_all_processes(requests)
-        share = shares(self._trees(everyones), self.world_size if everyones is not requests else 1, self._node_cost)
-        mine = share[self.rank if everyones is not requests else 0]
+        dealt = everyones is not requests
+        as_trees = self.share_prefixes and len(everyones) > 1 and self.takes_trees
+        laid_out = self._laid_out(everyones, all(gather_object([as_trees])) if dealt else as_trees)
+        mine = shares(laid_out, self.world_size, self._node_cost)[self.rank] if dealt else laid_out
         found: list[tuple[int, Answer]] = []
         with progress(sum(len(tree.asked) for tree in mine), "Scoring", hidden=disable_tqdm or self.rank != 0) as bar:
             # A text by itself needs no mask, and attention is faster without one.
@@ -153,22 +161,25 @@ class CausalLM(TransformersLM):
                 ):
                     found += scored
                     bar.update(len(scored))
-        if everyones is not requests:
+        if dealt:
             found = gather_object(found)
         of = dict(found)
         return [of[first + number] for number in range(len(requests))]
 
     def _of_all_processes(self, requests: Sequence[Tokenised]) -> tuple[Sequence[Tokenised], int]:
         """The requests of all processes, which are dealt anew by what they take, and where one's own begin in them."""
+        # A process whose answers are all in lm-eval's cache asks for none, and the others would wait for it.
+        if self.world_size == 1 or not self._deals or self.cache_hook.dbdict is not None:
+            return requests, 0
         tokens = sum(len(context) + len(continuation) for _, context, continuation in requests)
-        if self.world_size == 1 or not self._deals or sum(gather_object([tokens])) > MOST_TOKENS_TO_DEAL:
+        if sum(gather_object([tokens])) > MOST_TOKENS_TO_DEAL:
             return requests, 0
         counts = gather_object([len(requests)])
         bare: Sequence[Tokenised] = [(None, context, continuation) for _, context, continuation in requests]
         return gather_object(bare), sum(counts[: self.rank])
 
-    def _trees(self, requests: Sequence[Tokenised]) -> list[Tree]:
-        if not self.share_prefixes or len(requests) < 2 or not self.takes_trees:
+    def _laid_out(self, requests: Sequence[Tokenised], as_trees: bool) -> list[Tree]:
+        if not as_trees:
             return trees(requests, None, None)
         narrow = widest(self._model.config)
         return trees(requests, min(ROW_NODES, narrow or ROW_NODES), narrow)
