@@ -20,10 +20,7 @@ Text = tuple[int, ...]
 
 
 class Row(NamedTuple):
-    """A tree: of each node its token, its parent's place (-1 for a root) and its depth; of each text its nodes' places.
-
-    `paths` has the texts in the order in which they were given, without gaps.
-    """
+    """A tree: of each node its token, its parent's place (-1 for a root) and its depth; of each text its nodes' places."""
 
     tokens: list[int]
     parents: list[int]
