@@ -20,7 +20,7 @@ Text = tuple[int, ...]
 
 
 class Row(NamedTuple):
-    """A tree: of each node its token, its parent's place (-1 for a root) and its depth; of each text its nodes' places."""
+    """A tree: of each node its token, its parent's place (-1 for a root) and depth; of each text its nodes' places."""
 
     tokens: list[int]
     parents: list[int]
