@@ -29,8 +29,8 @@ demo-families: install
 	$(BIN)/python benchmarks/planted_bias.py models/planted --share 0.7
 	$(BIN)/stereoscope run experiments/families_demo.yaml
 
+# In the order that tests/conftest.py gives: files of long tests first.
 test: install
-	# In the order that tests/conftest.py gives: files of few, long tests first.
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Every claim of speed, ways in turn; nothing else should run meanwhile.
