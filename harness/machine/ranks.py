@@ -76,7 +76,7 @@ def judge(own_rank: int, ranks: Mapping[int, Seen], patience: float, limit: floa
         return _named(stopped, ranks, "is stopped (SIGSTOP), and gave no sign of life for {quiet:.0f} s"), stopped
     at_work = {rank: seen for rank, seen in ranks.items() if seen.record.ended != DONE}
     too_slow = limit is not None and ranks[own_rank].record.idle > limit
-    if not too_slow and not _all_stand_still(list(at_work.values()), patience):
+    if not at_work or (not too_slow and not _all_stand_still(list(at_work.values()), patience)):
         return "", []
     if silent := [rank for rank, seen in at_work.items() if rank != own_rank and seen.quiet > QUIET]:
         return _named(silent, ranks, "gave no sign of life for {quiet:.0f} s; last phase `{record.phase}`"), silent

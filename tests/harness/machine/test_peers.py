@@ -56,7 +56,11 @@ def test_it_first_says_so_within_a_minute_and_then_every_minute() -> None:
     assert (peers.FIRST_WORD, peers.EVERY) == (10, 60)
 
 
-def test_it_goes_on_in_silence_when_the_other_is_there(place: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_it_goes_on_in_silence_when_the_other_is_there(
+    place: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peers, "FIRST_WORD", 10)
+
     def come() -> None:
         client = dist.TCPStore(  # type: ignore[attr-defined]
             "127.0.0.1", int(place.partition(":")[2]), 2, False, timedelta(seconds=20), wait_for_workers=False

@@ -49,6 +49,11 @@ def test_a_rank_that_finished_is_not_missed() -> None:
     assert blamed({0: WELL, 1: Seen(record(ended=DONE), 90.0, "gone")}) == ("", [])
 
 
+@pytest.mark.parametrize("limit", [45.0, 0.5, None])
+def test_when_all_have_finished_nobody_is_blamed(limit: float | None) -> None:
+    assert blamed({0: Seen(record(ended=DONE)), 1: Seen(record(ended=DONE), 90.0, "gone")}, limit) == ("", [])
+
+
 def test_a_stopped_rank_gets_its_patience_in_every_phase() -> None:
     for limit in (45.0, 1800.0, None):
         assert blamed({0: WELL, 1: Seen(record(), 44.0, "stopped")}, limit) == ("", [])
