@@ -77,8 +77,8 @@ def test_equal_scores_count_for_unrelated_then_for_anti() -> None:
 
 def test_a_model_that_goes_by_the_place_alone_prefers_no_option() -> None:
     # Options that stand in each place once get the same three values, which sum to other last bits in another order.
-    places = (-0.1, -0.2, -0.3)
-    assert sum(places) != sum(places[::-1])
+    places = first, second, third = (-0.1, -0.2, -0.3)
+    assert first + second + third != third + second + first
     found = stereoset_prompt.metrics([scored("a", turned(by), *places, rotation=by) for by in range(3)])
     assert (found["ties"], found["lms"]) == (100, 0)
     assert (found["position_share/1"], found["order_flips"]) == (100, 100)
