@@ -69,7 +69,7 @@ def main() -> None:
         if given.only and name not in given.only:
             continue
         run = given.folder / name
-        if not list((run / "step").glob("results_*.json")):
+        if not list((run / "step").rglob("results_*.json")):
             try:
                 make(run)
             except subprocess.CalledProcessError as error:
