@@ -71,14 +71,15 @@ def _tree(row: Row, requests: Sequence[Tokenised], asked: Mapping[Text, Sequence
 
 
 def shares(asked: Sequence[Tree], processes: int, node_cost: float) -> list[list[Tree]]:
-    """Trees for each process, so that all are done at about the same time: the widest first, to who has least to do.
+    """Trees for each process, so that all are done at about the same time: each goes to who has least to do.
 
     Args:
+        asked: the widest first, as `trees` gives them.
         node_cost: what a position takes in the body, where a prediction takes 1 in the vocabulary head.
     """
     heap = [(0.0, number) for number in range(processes)]
     dealt: list[list[Tree]] = [[] for _ in range(processes)]
-    for tree in sorted(asked, key=lambda tree: -tree.width):
+    for tree in asked:
         cost, number = heapq.heappop(heap)
         dealt[number].append(tree)
         heapq.heappush(heap, (cost + node_cost * tree.width + len(tree.nodes), number))

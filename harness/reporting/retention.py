@@ -102,10 +102,6 @@ def _suspect(lms: Check | None, perplexity: Check | None, limits: Thresholds) ->
     return f"the language-model score rose by {lms.change:.1f} points ({_ends(lms)}) {elsewhere}"
 
 
-def _ends(check: Check) -> str:
-    return "" if check.low is None or check.high is None else f"{signed(check.low)} to {signed(check.high)}"
-
-
 def _told_by(entries: Sequence[Entry], task: str) -> Entry | None:
     """The number of a task of lm-eval's own that says whether a model is still able."""
     return next((entry for entry in entries if entry.task == task and entry.best), None)
@@ -173,13 +169,13 @@ def _told(check: Check) -> str:
     what = f"{task_name(check.task)}, {metric_legend(check.metric).label}"
     if check.at_random:
         return f"{what}: the answers are those of chance ({check.after:.1f}, by chance {CHANCE_LMS:.1f})"
-    digits = 2 if check.is_ratio else 1
-    ends = (
-        "no interval"
-        if check.low is None or check.high is None
-        else f"{check.low:.{digits}f} to {check.high:.{digits}f}"
-        if check.is_ratio
-        else f"{signed(check.low)} to {signed(check.high)}"
-    )
     moved = f"x {check.change:.2f}" if check.is_ratio else f"{signed(check.change)} points"
-    return f"{what} went from {check.before:.1f} to {check.after:.1f} ({moved}, {ends})"
+    return f"{what} went from {check.before:.1f} to {check.after:.1f} ({moved}, {_ends(check)})"
+
+
+def _ends(check: Check) -> str:
+    if check.low is None or check.high is None:
+        return "no interval"
+    if check.is_ratio:
+        return f"{check.low:.2f} to {check.high:.2f}"
+    return f"{signed(check.low)} to {signed(check.high)}"

@@ -123,7 +123,7 @@ def _is_beyond(entry: Entry, beyond: Mapping[str, float]) -> bool | None:
     return entry.beyond_change < 0 and beyond[_key(entry)] < SIGNIFICANT
 
 
-def _key(entry: Entry) -> str:
+def _key(entry: Entry | Headline) -> str:
     return f"{entry.task}/{entry.metric}"
 
 
@@ -144,7 +144,7 @@ def _word(last: Stage, family: Sequence[Headline], seen: Collection[str]) -> Wor
         return "not shown"
     if state == "unmeasured":
         return "unmeasured"
-    if (last.retention and last.retention.suspect) or all(f"{one.task}/{one.metric}" in seen for one in fell):
+    if (last.retention and last.retention.suspect) or all(_key(one) in seen for one in fell):
         return "suspect"
     if all(one.beyond_noise is False for one in fell):
         return "no more than noise"
