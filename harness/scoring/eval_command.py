@@ -19,7 +19,6 @@ from harness.machine.startup import imports_uncollected
 from harness.scoring.conditions import eval_provenance, model_weights_sha256, served_provenance
 from harness.scoring.eval_config import (
     HF_MODELS,
-    LONGEST_NAME,
     OUR_MODELS,
     eval_config,
     require_examples_taken,
@@ -41,6 +40,7 @@ from harness.scoring.sensitivity import (
 from harness.scoring.served import SERVED_MODELS, connect
 from harness.scoring.task_files import Selection, leaves, select
 from harness.scoring.trained import checkpoint_of, trained
+from harness.storage.names import LONGEST
 from harness.storage.results import results_place
 from harness.storage.sensitivity import add_sensitivity
 from harness.terminal.libraries import take_over_libraries
@@ -265,7 +265,7 @@ def _cache(lm: Any, config: EvaluatorConfig) -> str | None:
 def _folder_name(results: Results) -> str:
     """lm-eval's name of the model, cut with a digest where a folder could not have it."""
     name = str(results["model_name_sanitized"])
-    if len(name.encode()) <= LONGEST_NAME:
+    if len(name.encode()) <= LONGEST:
         return name
-    kept = name.encode()[-LONGEST_NAME:].decode(errors="ignore")
+    kept = name.encode()[-LONGEST:].decode(errors="ignore")
     return f"{hashlib.sha256(name.encode()).hexdigest()[:16]}_{kept}"

@@ -14,6 +14,7 @@ from harness.models.arguments import require_dtype, require_known_arguments
 from harness.scoring.metadata import require_known_metadata
 from harness.scoring.served import CHAT, SERVED_MODELS, prepare
 from harness.storage.files import require_writable
+from harness.storage.names import LONGEST
 from harness.storage.results import results_place
 from harness.terminal.logs import is_first_process
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 OUR_MODEL = "hf-any"
 OUR_MODELS = (OUR_MODEL, "hf-causal", "hf-masked", "hf-seq2seq")
 HF_MODELS = ("hf", "hf-auto", "huggingface", *OUR_MODELS)
-LONGEST_NAME = 200
-"""Bytes of a folder's name, or of a task's in that of its samples file; file systems take 255."""
 log = logging.getLogger(__name__)
 
 
@@ -104,8 +103,8 @@ def require_fitting_names(tasks: Iterable[str]) -> None:
         ValueError: names the task.
     """
     for task in tasks:
-        if len(task.encode()) > LONGEST_NAME:
+        if len(task.encode()) > LONGEST:
             raise ValueError(
                 f"task {task[:40]}...: its name has {len(task.encode())} bytes and is part of a file's, which takes "
-                f"{LONGEST_NAME} of it; give it a shorter one"
+                f"{LONGEST} of it; give it a shorter one"
             )

@@ -11,7 +11,8 @@ from harness import score
 from harness.experiments.experiment_file import check_name
 from harness.scoring import eval_command
 from harness.scoring.eval_command import run
-from harness.scoring.eval_config import LONGEST_NAME, require_fitting_names
+from harness.scoring.eval_config import require_fitting_names
+from harness.storage.names import LONGEST
 from harness.storage.results import find_scored
 from training.config import from_settings
 
@@ -92,9 +93,9 @@ def test_the_same_from_python(tasks: str, options: dict[str, Any], said: str, by
 
 
 def test_a_task_whose_name_no_file_can_have() -> None:
-    require_fitting_names(["t" * LONGEST_NAME])
+    require_fitting_names(["t" * LONGEST])
     with pytest.raises(ValueError, match="its name has 201 bytes"):
-        require_fitting_names(["t" * (LONGEST_NAME + 1)])
+        require_fitting_names(["t" * (LONGEST + 1)])
 
 
 def test_an_experiments_names_are_those_of_folders() -> None:
