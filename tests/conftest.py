@@ -21,6 +21,8 @@ LEXICON = (
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Expected numbers are made on the CPU: on a machine with a GPU models would load there.
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
