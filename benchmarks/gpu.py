@@ -88,7 +88,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="where models, table and JSON are written")
     parser.add_argument("--dtype", default="float16", help="precision of the weights")
     parser.add_argument("--rounds", type=int, default=5, help="how often each way is timed")
-    parser.add_argument("--items", type=int, default=800, help="pairs for causal models; others get a share, see _SHARES")
+    parser.add_argument(
+        "--items", type=int, default=800, help="pairs for causal models; others get a share, see _SHARES"
+    )
     parser.add_argument("--only", nargs="+", choices=SHAPES, default=list(SHAPES), help="shapes")
     given = parser.parse_args()
     tokenizers = Path(os.environ.get("STEREOSCOPE_DATA", "")) / "tokenizers"

@@ -47,7 +47,7 @@ DECIDES_WEIGHTS = (
 
 LONGEST_PROBLEM = 400
 """Characters of what argparse says of a value, which it quotes as a whole."""
-NOT_OF_THE_RESULT = ("folds", "data_dir", "hang_seconds", "allow_pickle")
+NOT_OF_THE_RESULT = ("folds", "data_dir", "hang_seconds", "allow_pickle", "share_prefixes")
 """Our settings that the weights of a fold do not depend on."""
 
 
@@ -82,6 +82,10 @@ class PairArguments:
             "help": "of masked models under balance: the tokens whose log-probabilities are levelled; all is what "
             "crows_pairs scores, at some ten times the cost"
         },
+    )
+    share_prefixes: bool = field(
+        default=True,
+        metadata={"help": "of causal models that can: compute what the sentences of a pair begin with once"},
     )
     full: bool = field(default=False, metadata={"help": "train all weights instead of a LoRA adapter"})
     lora_r: int = field(default=16, metadata={"help": "rank of the LoRA adapter"})

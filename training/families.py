@@ -22,11 +22,12 @@ from harness.data.families import Family
 from harness.data.infill import require_sentinels
 from harness.data.masked_text import require_mask
 from harness.data.tokens import decoder_start_token_id, load_tokens
+from harness.models.embedded import padding_id
 from harness.storage.weights import require_safe_weights
-from training.causal_pairs import CausalRows
+from training.causal_pairs import CausalRows, SharedPrefixCollator, reads_trees
 from training.config import PairArguments, TrainingArguments
 from training.masked_pairs import MaskedLanguageRows, PseudoLikelihoodRows
-from training.pairs import RowsOf
+from training.pairs import Collator, PairCollator, RowsOf
 from training.seq2seq_pairs import Seq2SeqRows
 
 AUTO_CLASSES: Mapping[Family, Any] = {
@@ -82,6 +83,20 @@ def rows_of(arguments: PairArguments, family: Family, tokenizer: PreTrainedToken
     if arguments.seq2seq_form == "infill":
         require_sentinels(tokenizer, "seq2seq_form=infill (`rewrite` needs none)")
     return Seq2SeqRows(tokenizer, decoder_start_token_id({"pretrained": name}), arguments.seq2seq_form)
+
+
+def collator_of(
+    arguments: PairArguments, family: Family, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, longest: int
+) -> Collator:
+    """How pairs become a batch: of causal models as trees, where the model reads them.
+
+    Args:
+        model: as it was loaded, without an adapter.
+        longest: tokens of the longest text.
+    """
+    if family == "causal" and arguments.share_prefixes and reads_trees(model, longest):
+        return SharedPrefixCollator()
+    return PairCollator(padding_id(tokenizer, model))
 
 
 def with_adapter(model: PreTrainedModel, arguments: PairArguments, family: Family) -> PeftModel:

@@ -36,6 +36,10 @@ RowsOf = Callable[[Pair, int], PairRows]
 """A family's way to ask for a pair in an epoch (from 0): the same rows whenever and wherever it is asked."""
 
 
+Collator = Callable[[Sequence[PairRows]], dict[str, Any]]
+"""Makes a batch of pairs, as `PairCollator` describes it."""
+
+
 class PairInEpoch(NamedTuple):
     """What the sampler asks the data set for: rows with random masks are drawn anew in every epoch."""
 
@@ -88,9 +92,11 @@ class PairDataset(Dataset[PairRows]):
 class PairCollator:
     """Pads the R rows of P pairs on the right into one batch.
 
-    Returns the model's arguments, ids and attention masks [R, T], and beside them `scored`: `row`, `column`, `target`
-    and `owner` [N] (where a scored token is read in the logits, which it is, and whose: the sentences are counted with
-    the P more stereotypical ones first), the pairs' rows in the file, `csv_row` [P], and the number of `pairs`.
+    Returns the model's arguments, ids and attention masks [R, T], and beside them `scored`: `row`, `column` and
+    `target` [M] (where predictions are read in the logits, and of which token), `place` and `owner` [N] (which of these
+    each scored token is, and whose: the sentences are counted with the P more stereotypical ones first), the pairs'
+    rows in the file, `csv_row` [P], and the number of `pairs`. Here each scored token has a prediction of its own,
+    M = N.
     """
 
     pad_token_id: int
@@ -108,6 +114,7 @@ class PairCollator:
             for column, target in zip(row.columns, row.targets, strict=True)
         ]
         scored = dict(zip(("row", "column", "target", "owner"), torch.tensor(places).unbind(1), strict=True))
+        scored["place"] = torch.arange(len(places))
         csv_row = torch.tensor([item.csv_row for item in items])
         return {**inputs, "scored": {**scored, "csv_row": csv_row, "pairs": len(items)}}
 

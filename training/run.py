@@ -25,7 +25,7 @@ from harness.data.tokens import load_tokenizer
 from harness.machine.allocator import hand_freed_memory_back
 from harness.machine.orphans import exit_with_run, stop_with_launcher
 from harness.machine.watch import Watch
-from harness.models.embedded import padding_id, unknown_token
+from harness.models.embedded import unknown_token
 from harness.models.positions import window
 from harness.storage.files import atomic_write, require_writable
 from harness.storage.reading import brief, read_object, shown
@@ -36,10 +36,11 @@ from training.as_asked import require_processes
 from training.checkpoints import complete_checkpoints, scheduled_checkpoints
 from training.config import NOT_OF_THE_RESULT, PairArguments, TrainingArguments, fingerprint, parse
 from training.disk import full_disk_explained
-from training.families import load_model, require_fitting, rows_of, with_adapter
+from training.families import collator_of, load_model, require_fitting, rows_of, with_adapter
 from training.finished import TRAINED_FILE, is_finished
 from training.folds import grouped_folds
-from training.pairs import PairCollator, PairDataset
+from training.kept_memory import KeptMemory
+from training.pairs import PairDataset
 from training.progress import Progress
 from training.resume import newest, ready
 from training.shared_folder import require_shared
@@ -156,6 +157,7 @@ def train_fold(
         window(model),
         partial(unknown_token, tokenizer, model),
     )
+    collator = collator_of(pair_arguments, family, model, tokenizer, max(dataset.lengths))
     base_model = None
     if not pair_arguments.full:
         # Under ZeRO-3 loading draws random numbers: the adapter's are to be the same under every strategy.
@@ -169,12 +171,12 @@ def train_fold(
         model=model,
         args=training_arguments,
         train_dataset=dataset,
-        data_collator=PairCollator(padding_id(tokenizer, model)),
+        data_collator=collator,
         tokenizer=tokenizer,
         pair_arguments=pair_arguments,
         split=split,
         base_model=base_model,
-        callbacks=[LastStepSaved(), *callbacks, losses := Shown()],
+        callbacks=[LastStepSaved(), KeptMemory(), *callbacks, losses := Shown()],
     )
     for stock in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(stock)

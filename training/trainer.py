@@ -41,6 +41,7 @@ from transformers.utils import GENERATION_CONFIG_NAME
 
 from harness.data.split import Split, bind
 from harness.models.head import logits_at
+from harness.models.prefix_tree import additive
 from harness.storage.weights import files_sha256
 from training import objectives
 from training.as_asked import require_disjoint, require_strategy, zero_stage_of
@@ -118,18 +119,21 @@ class PairTrainer(Trainer):
         row: Tensor,
         column: Tensor,
         target: Tensor,
+        place: Tensor,
         owner: Tensor,
         pairs: int,
     ) -> objectives.PairLoss:
         arguments = self.pair_arguments
         balances = arguments.objective == "balance"
+        if (seen := inputs["attention_mask"]).dtype == torch.bool:
+            inputs = {**inputs, "attention_mask": additive(seen, next(model.parameters()).dtype)}
         logits = logits_at(model, row, column, **inputs)
         base_logits = self._base_logits(model, inputs, row, column) if balances else None
         logprobs, divergences = objectives.predictions(logits, target, base_logits)
-        sums = objectives.sentence_sums(logprobs, owner, 2 * pairs)
-        counts = objectives.sentence_sums(torch.ones_like(logprobs), owner, 2 * pairs)
+        sums = objectives.sentence_sums(logprobs[place], owner, 2 * pairs)
+        counts = objectives.sentence_sums(torch.ones_like(logprobs[place]), owner, 2 * pairs)
         if balances:
-            drifts = objectives.sentence_sums(divergences, owner, 2 * pairs)
+            drifts = objectives.sentence_sums(divergences[place], owner, 2 * pairs)
             return objectives.balance(sums, counts, drifts, arguments.balance_weight, arguments.kl_weight)
         return objectives.anti(sums, counts) if arguments.objective == "anti" else objectives.both(sums, counts)
 

@@ -13,8 +13,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from harness.data import crows_pairs
 from harness.data.sources import locate
 from harness.models.head import logits_at
+from harness.models.prefix_tree import additive
 from speed.contest import Contest, Way
 from training import objectives
+from training.causal_pairs import SharedPrefixCollator
 from training.config import PairArguments
 from training.families import rows_of
 from training.pairs import PairCollator, PairDataset, PairInEpoch
@@ -35,7 +37,6 @@ def training(model: Path, folder: Path) -> Contest:
         by_length = sorted(range(len(dataset)), key=lambda number: dataset.lengths[number])
         starts = [len(dataset) * (2 * step + 1) // (2 * STEPS) for step in range(STEPS)]
         batches = [[dataset[PairInEpoch(number, 0)] for number in by_length[start : start + PAIRS]] for start in starts]
-        collate = PairCollator(0)
         texts = [
             [text for number in by_length[start : start + PAIRS] for text in _sentences(pairs[number])]
             for start in starts
@@ -43,7 +44,8 @@ def training(model: Path, folder: Path) -> Contest:
         padded = [_padded(tokenizer, one) for one in texts]
         return {
             f"padded to {PADDED} tokens": lambda: _padded_steps(trained, padded),
-            "this project's step": lambda: _steps(trained, collate, batches),
+            "this project's step": lambda: _steps(trained, SharedPrefixCollator(), batches),
+            "this project's step, share_prefixes=False": lambda: _steps(trained, PairCollator(0), batches),
             "limit: forward and backward over the distinct positions": lambda: _bare(trained, batches),
         }
 
@@ -66,14 +68,18 @@ def _padded_steps(model: Any, batches: Sequence[Mapping[str, Any]]) -> None:
         model.zero_grad()
 
 
-def _steps(model: Any, collate: PairCollator, batches: Sequence[Any]) -> None:
+def _steps(model: Any, collate: PairCollator | SharedPrefixCollator, batches: Sequence[Any]) -> None:
     for batch in batches:
         inputs = collate(batch)
         scored = inputs.pop("scored")
+        if (seen := inputs["attention_mask"]).dtype == torch.bool:
+            inputs["attention_mask"] = additive(seen, torch.float32)
         logits = logits_at(model, scored["row"], scored["column"], **inputs)
         logprobs, _ = objectives.predictions(logits, scored["target"], None)
-        sums = objectives.sentence_sums(logprobs, scored["owner"], 2 * scored["pairs"])
-        counts = objectives.sentence_sums(torch.ones_like(logprobs), scored["owner"], 2 * scored["pairs"])
+        sums = objectives.sentence_sums(logprobs[scored["place"]], scored["owner"], 2 * scored["pairs"])
+        counts = objectives.sentence_sums(
+            torch.ones_like(logprobs[scored["place"]]), scored["owner"], 2 * scored["pairs"]
+        )
         objectives.both(sums, counts).loss.sum().backward()
         model.zero_grad()
 

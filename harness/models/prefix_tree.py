@@ -77,31 +77,36 @@ def logits_of(model: Any, batch: Sequence[Row], chosen: Sequence[Sequence[int]],
         batch: rows of one text each, which are read as any text is, or trees.
         chosen: of each row the places of its nodes.
     """
-    width = max(len(row.tokens) for row in batch)
-    ids = torch.zeros((len(batch), width), dtype=torch.long)
-    for number, row in enumerate(batch):
-        ids[number, : len(row.tokens)] = torch.tensor(row.tokens)
-    one_each = all(len(row.paths) == 1 for row in batch)
-    laid_out = {} if one_each else _laid_out(batch, width, next(model.parameters()).dtype)
+    ids, seen, positions = laid_out(batch)
+    inputs = {"input_ids": ids}
+    if not all(len(row.paths) == 1 for row in batch):
+        mask = additive(seen, next(model.parameters()).dtype)
+        inputs |= {"attention_mask": mask[:, None], "position_ids": positions}
     owners = torch.tensor([number for number, places in enumerate(chosen) for _ in places])
     columns = torch.tensor([place for places in chosen for place in places])
-    inputs = {name: tensor.to(device) for name, tensor in {"input_ids": ids, **laid_out}.items()}
+    inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
     return logits_at(model, owners.to(device), columns.to(device), **inputs, use_cache=False)
 
 
-def _laid_out(batch: Sequence[Row], width: int, dtype: torch.dtype) -> dict[str, Tensor]:
-    """Positions [B, T] and what is added to attention's scores [B, 1, T, T]."""
-    positions = torch.zeros((len(batch), width), dtype=torch.long)
+def laid_out(batch: Sequence[Row]) -> tuple[Tensor, Tensor, Tensor]:
+    """Ids [B, T], which nodes each node sees [B, T, T], and positions [B, T], rows padded on the right."""
+    width = max(len(row.tokens) for row in batch)
+    ids, positions = torch.zeros((2, len(batch), width), dtype=torch.long)
     # What pads a row attends to itself: a softmax over nothing is no number.
     seen = torch.eye(width, dtype=torch.bool).repeat(len(batch), 1, 1)
     for number, row in enumerate(batch):
+        ids[number, : len(row.tokens)] = torch.tensor(row.tokens)
         positions[number, : len(row.tokens)] = torch.tensor(row.depths)
         nodes = seen[number]
         for place, parent in enumerate(row.parents):
             if parent >= 0:
                 nodes[place] |= nodes[parent]
-    mask = torch.zeros(seen.shape, dtype=dtype).masked_fill_(~seen, torch.finfo(dtype).min)
-    return {"attention_mask": mask[:, None], "position_ids": positions}
+    return ids, seen, positions
+
+
+def additive(seen: Tensor, dtype: torch.dtype) -> Tensor:
+    """What is added to attention's scores so that only what is seen counts."""
+    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, torch.finfo(dtype).min)
 
 
 # Names under which configs give how far back a token sees. A tree may be laid out no wider than that.

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from one_step import loss_of, trainer_of
 from peft import PeftModel
 from torch import Tensor
 
@@ -17,13 +18,11 @@ from harness.data.families import family_of
 from harness.data.infill import infill_pair
 from harness.data.split import Split
 from harness.data.tokens import load_tokenizer
-from harness.models.positions import window
 from training.config import PairArguments, TrainingArguments
-from training.families import AUTO_CLASSES, load_model, rows_of, with_adapter
-from training.pairs import PairCollator, PairDataset, PairInEpoch
+from training.families import AUTO_CLASSES
+from training.pairs import PairInEpoch
 from training.run import train_fold
 from training.seq2seq_pairs import INSTRUCTION
-from training.trainer import PairTrainer
 
 Tiny = Callable[..., Path]
 BALANCED = [
@@ -35,41 +34,6 @@ BALANCED = [
     ("flan-t5", {}),
     ("t5", {"seq2seq_form": "rewrite"}),
 ]
-
-
-def trainer_of(
-    folder: Path, output: Path, pairs: Sequence[Pair], training_arguments: dict[str, Any] | None = None, **settings: Any
-) -> PairTrainer:
-    """A trainer of `pairs`. A LoRA adapter already has random weights, as if it had learned something."""
-    arguments = PairArguments(str(folder), **settings)
-    family = family_of({"pretrained": str(folder)})
-    tokenizer, model = load_tokenizer({"pretrained": str(folder)}), load_model(arguments, family)
-    base = None
-    if arguments.full:
-        base = load_model(arguments, family) if arguments.objective == "balance" else None
-    else:
-        model = with_adapter(model, arguments, family)
-    torch.manual_seed(1)
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            if "lora_B" in name:
-                weight.normal_(std=0.05)
-    return PairTrainer(
-        model=model,
-        args=TrainingArguments(output_dir=str(output), report_to=[], disable_tqdm=True, **(training_arguments or {})),
-        train_dataset=PairDataset(pairs, rows_of(arguments, family, tokenizer, seed=0), window(model)),
-        data_collator=PairCollator(tokenizer.pad_token_id or 0),
-        pair_arguments=arguments,
-        split=Split(data_sha256="", folds=1, fold=-1, train=(), held_out=()),
-        base_model=base,
-    )
-
-
-def loss_of(trainer: PairTrainer, numbers: Sequence[int]) -> Tensor:
-    """The loss of one batch of these pairs, the model in the mode it is in."""
-    dataset = trainer.train_dataset
-    batch = trainer.data_collator([dataset[PairInEpoch(number, 0)] for number in numbers])
-    return trainer.compute_loss(trainer.model, batch)
 
 
 # The slow twin: one text, one mask, one sentence at a time, and nothing of ours but what the texts are.
