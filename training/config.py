@@ -24,6 +24,7 @@ from harness.storage.reading import brief_name
 from harness.terminal.nearest import did_you_mean
 from harness.terminal.options import dashed
 from training.launched import asked_here, under_deepspeed, without_compiling
+from training.objectives import OBJECTIVES
 from training.options import OneSetting, SettingsParser, settings_parser
 from training.unused import refusals
 
@@ -51,6 +52,9 @@ NOT_OF_THE_RESULT = ("folds", "data_dir", "hang_seconds", "allow_pickle", "share
 """Our settings that the weights of a fold do not depend on."""
 
 
+_BETA = "beta={}: a preference loss needs it above 0; 0.1 is usual"
+
+
 @dataclass
 class PairArguments:
     """What to fine-tune, on which pairs, towards what."""
@@ -60,11 +64,13 @@ class PairArguments:
     model_name_or_path: str = field(
         metadata={"help": "the model: a folder or a hub id; causal, masked or encoder-decoder"}
     )
-    objective: Literal["anti", "both", "balance"] = field(
+    objective: Literal["anti", "both", "balance", "dpo", "ipo", "more"] = field(
         default="balance",
         metadata={
             "help": "what a step minimises: the loss of the less stereotypical sentence (anti), that of both (both), "
-            "or the gap between the two, while the model stays close to the base (balance)"
+            "the gap between the two while the model stays close to the base (balance), a preference loss for the less "
+            "stereotypical one (dpo, ipo), or the loss of the more stereotypical one, which makes a model more biased "
+            "(more)"
         },
     )
     seq2seq_form: Literal["infill", "rewrite"] = field(
@@ -76,11 +82,14 @@ class PairArguments:
     )
     balance_weight: float = field(default=0.5, metadata={"help": "of balance: how much the gap of a pair counts"})
     kl_weight: float = field(default=0.5, metadata={"help": "of balance: how much distance from the base counts"})
+    beta: float = field(
+        default=0.1, metadata={"help": "of dpo and ipo: how little the preference may leave the base's; above 0"}
+    )
     balanced_tokens: Literal["modified", "all"] = field(
         default="modified",
         metadata={
-            "help": "of masked models under balance: the tokens whose log-probabilities are levelled; all is what "
-            "crows_pairs scores, at some ten times the cost"
+            "help": "of masked models under balance, dpo and ipo: the tokens whose log-probabilities count; all is "
+            "what crows_pairs scores, at some ten times the cost"
         },
     )
     share_prefixes: bool = field(
@@ -127,6 +136,10 @@ class PairArguments:
             "of whoever made them"
         },
     )
+
+    def __post_init__(self) -> None:
+        if self.beta <= 0:
+            raise ValueError(_BETA.format(self.beta))
 
     def held_out_folds(self) -> list[int]:
         """The folds to train, each holding out its own pairs.
@@ -252,6 +265,9 @@ def problems(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 alone.parse_args(_flags(key, value))
             except argparse.ArgumentError as error:
                 yield key, f"{key}: {error.message[:LONGEST_PROBLEM]}"
+            else:
+                if key == "beta" and float(value) <= 0:
+                    yield key, _BETA.format(value)
 
 
 def folds_of(settings: Mapping[str, Any]) -> list[int]:
@@ -271,6 +287,8 @@ def fingerprint(pair_arguments: PairArguments, training_arguments: TrainingArgum
     )
     chosen = training_arguments.to_dict()
     ours = {key: value for key, value in asdict(pair_arguments).items() if key not in NOT_OF_THE_RESULT}
+    if OBJECTIVES[pair_arguments.objective].base != "sums":
+        del ours["beta"]  # nothing reads it, and folders of before there were such objectives do not have it
     settings = {**ours, **{key: chosen[key] for key in DECIDES_WEIGHTS}, "pairs_per_step": batch}
     return dict(json.loads(json.dumps(settings, default=str)))
 

@@ -27,6 +27,7 @@ from harness.storage.weights import require_safe_weights
 from training.causal_pairs import CausalRows, SharedPrefixCollator, reads_trees
 from training.config import PairArguments, TrainingArguments
 from training.masked_pairs import MaskedLanguageRows, PseudoLikelihoodRows
+from training.objectives import OBJECTIVES
 from training.pairs import Collator, PairCollator, RowsOf
 from training.seq2seq_pairs import Seq2SeqRows
 
@@ -77,7 +78,7 @@ def rows_of(arguments: PairArguments, family: Family, tokenizer: PreTrainedToken
         return CausalRows(tokenizer, start)
     if family == "masked":
         require_mask(tokenizer)
-        if arguments.objective == "balance":
+        if OBJECTIVES[arguments.objective].whole:
             return PseudoLikelihoodRows(tokenizer, arguments.balanced_tokens)
         return MaskedLanguageRows(tokenizer, seed)
     if arguments.seq2seq_form == "infill":

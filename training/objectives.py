@@ -10,8 +10,8 @@ and of accumulation steps changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -26,6 +26,18 @@ class PairLoss(NamedTuple):
 
     loss: Tensor
     parts: dict[str, Tensor]
+
+
+class Scored(NamedTuple):
+    """Of 2P sentences their `sums` and `counts`; of the frozen base `base_sums`, and `divergences` from it.
+
+    The last two are sums over a sentence's tokens, [2P] in nats, and 0 where the objective does not ask for them.
+    """
+
+    sums: Tensor
+    counts: Tensor
+    base_sums: Tensor
+    divergences: Tensor
 
 
 def predictions(logits: Tensor, target: Tensor, base_logits: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -117,3 +129,75 @@ def balance(sums: Tensor, counts: Tensor, divergences: Tensor, balance_weight: f
     drift = torch.stack((divergences / counts.clamp(min=1)).chunk(2)).mean(0)
     parts = {"abs_logprob_diff": (more - less).abs(), "kl": drift}
     return PairLoss(balance_weight * imbalance + kl_weight * drift, parts)
+
+
+def dpo(sums: Tensor, base_sums: Tensor, beta: float) -> PairLoss:
+    """Direct preference optimisation of the less stereotypical sentence (Rafailov et al. 2023, arXiv 2305.18290).
+
+    With h = [sum log P(less) - sum log B(less)] - [sum log P(more) - sum log B(more)], B the frozen base:
+    loss = -log sigmoid(beta h). It has no minimum at equality: given time, it prefers them all.
+    """
+    preference = _preference(sums, base_sums)
+    return PairLoss(-functional.logsigmoid(beta * preference), {"preference": preference})
+
+
+def ipo(sums: Tensor, base_sums: Tensor, beta: float) -> PairLoss:
+    """Identity preference optimisation (Azar et al. 2023, arXiv 2310.12036).
+
+    With h as in `dpo`: loss = (h - 1 / (2 beta))^2. The preference has a target, measured from the base's own: a
+    pair that was level before ends at 1 / (2 beta) nats.
+    """
+    preference = _preference(sums, base_sums)
+    return PairLoss((preference - 1 / (2 * beta)).square(), {"preference": preference})
+
+
+def more(sums: Tensor, counts: Tensor) -> PairLoss:
+    """Language modelling on the more stereotypical sentence: loss = -(1/n) sum_t log P(more_t).
+
+    No mitigation by itself: what it teaches is there to be subtracted (`negate`).
+    """
+    stereotypical, _ = (sums / counts).chunk(2)
+    return PairLoss(-stereotypical, {"nll": -stereotypical})
+
+
+def _preference(sums: Tensor, base_sums: Tensor) -> Tensor:
+    """How much more than the base the model prefers the less stereotypical sentences, [P] in nats."""
+    gained_more, gained_less = (sums - base_sums).chunk(2)
+    return gained_less - gained_more
+
+
+class Weights(Protocol):
+    """The settings that objectives read: see `training.config.PairArguments`."""
+
+    balance_weight: float
+    kl_weight: float
+    beta: float
+
+
+class Objective(NamedTuple):
+    """`loss` from what was scored and the settings; `base`: what of the frozen base it compares with, if anything.
+
+    `whole` objectives compare the sentences' log-probabilities, and so need those of all that differs, as a pair is
+    scored; the others are content with the tokens that a random mask hides.
+    """
+
+    loss: Callable[[Scored, Weights], PairLoss]
+    base: Literal["sums", "divergences"] | None
+    whole: bool
+
+
+OBJECTIVES: Mapping[str, Objective] = {
+    "anti": Objective(lambda scored, _: anti(scored.sums, scored.counts), base=None, whole=False),
+    "both": Objective(lambda scored, _: both(scored.sums, scored.counts), base=None, whole=False),
+    "balance": Objective(
+        lambda scored, given: balance(
+            scored.sums, scored.counts, scored.divergences, given.balance_weight, given.kl_weight
+        ),
+        base="divergences",
+        whole=True,
+    ),
+    "dpo": Objective(lambda scored, given: dpo(scored.sums, scored.base_sums, given.beta), base="sums", whole=True),
+    "ipo": Objective(lambda scored, given: ipo(scored.sums, scored.base_sums, given.beta), base="sums", whole=True),
+    "more": Objective(lambda scored, _: more(scored.sums, scored.counts), base=None, whole=False),
+}
+"""By the names that the setting `objective` has for them."""

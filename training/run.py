@@ -40,6 +40,7 @@ from training.families import collator_of, load_model, require_fitting, rows_of,
 from training.finished import TRAINED_FILE, is_finished
 from training.folds import grouped_folds
 from training.kept_memory import KeptMemory
+from training.objectives import OBJECTIVES
 from training.pairs import PairDataset
 from training.progress import Progress
 from training.resume import newest, ready
@@ -97,10 +98,11 @@ def train(
             "95.9 to 0.2); usual ones are 1e-5 to 5e-5",
             training_arguments.learning_rate,
         )
-    if pair_arguments.full and pair_arguments.objective == "balance":
+    if pair_arguments.full and OBJECTIVES[pair_arguments.objective].base:
         log.warning(
-            "full fine-tuning with `balance` keeps a second, frozen copy of the model in memory: its weights once "
-            "more, shared out under ZeRO-3 and on every process otherwise. LoRA needs none"
+            "full fine-tuning with `%s` keeps a second, frozen copy of the model in memory: its weights once more, "
+            "shared out under ZeRO-3 and on every process otherwise. LoRA needs none",
+            pair_arguments.objective,
         )
     data = locate("crows_pairs", pair_arguments.data_dir)
     pairs = crows_pairs.read(data.path)
@@ -163,7 +165,7 @@ def train_fold(
         # Under ZeRO-3 loading draws random numbers: the adapter's are to be the same under every strategy.
         set_seed(training_arguments.seed)
         model = with_adapter(model, pair_arguments, family)
-    elif pair_arguments.objective == "balance":
+    elif OBJECTIVES[pair_arguments.objective].base:
         base_model = load_model(pair_arguments, family)
     # Each fold's trainer brings an Accelerator, and accelerate takes a DeepSpeed plugin for the first one only.
     AcceleratorState._reset_state()

@@ -123,19 +123,20 @@ class PairTrainer(Trainer):
         owner: Tensor,
         pairs: int,
     ) -> objectives.PairLoss:
-        arguments = self.pair_arguments
-        balances = arguments.objective == "balance"
+        objective = objectives.OBJECTIVES[self.pair_arguments.objective]
         if (seen := inputs["attention_mask"]).dtype == torch.bool:
             inputs = {**inputs, "attention_mask": additive(seen, next(model.parameters()).dtype)}
         logits = logits_at(model, row, column, **inputs)
-        base_logits = self._base_logits(model, inputs, row, column) if balances else None
-        logprobs, divergences = objectives.predictions(logits, target, base_logits)
-        sums = objectives.sentence_sums(logprobs[place], owner, 2 * pairs)
-        counts = objectives.sentence_sums(torch.ones_like(logprobs[place]), owner, 2 * pairs)
-        if balances:
-            drifts = objectives.sentence_sums(divergences[place], owner, 2 * pairs)
-            return objectives.balance(sums, counts, drifts, arguments.balance_weight, arguments.kl_weight)
-        return objectives.anti(sums, counts) if arguments.objective == "anti" else objectives.both(sums, counts)
+        base_logits = self._base_logits(model, inputs, row, column) if objective.base else None
+        logprobs, divergences = objectives.predictions(
+            logits, target, base_logits if objective.base == "divergences" else None
+        )
+        of_base = torch.zeros_like(logprobs)
+        if base_logits is not None and objective.base == "sums":
+            of_base, _ = objectives.predictions(base_logits, target)
+        each = (logprobs, torch.ones_like(logprobs), of_base, divergences)
+        sums = (objectives.sentence_sums(values[place], owner, 2 * pairs) for values in each)
+        return objective.loss(objectives.Scored(*sums), self.pair_arguments)
 
     @torch.no_grad()
     def _base_logits(self, model: nn.Module, inputs: dict[str, Tensor], row: Tensor, column: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from harness.planning.planned_model import PlannedModel, require_found
 from harness.storage.files import looked_in
 from training.config import PairArguments, TrainingArguments, folds_of
 from training.families import with_adapter
+from training.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -125,14 +126,14 @@ def memory_of(
     checkpointing: bool,
 ) -> Memory:
     """The memory of training a model that `model_to_train` made with the same `arguments`."""
-    balance = arguments.objective == "balance"
+    compared = OBJECTIVES[arguments.objective].base
     return training_memory(
         model,
         batch,
         strategy,
-        frozen_copy=arguments.full and balance,
-        of_logits=3 if balance else 2,
-        passes=2 if balance and not arguments.full else 1,
+        frozen_copy=arguments.full and compared is not None,
+        of_logits=3 if compared else 2,
+        passes=2 if compared and not arguments.full else 1,
         accumulates=accumulation > 1,
         checkpointing=checkpointing,
     )
@@ -153,7 +154,7 @@ def largest_batch(kind: Family, arguments: PairArguments, pairs: int) -> Batch:
     if kind == "causal":
         return Batch(rows, tokens, 0, rows * (tokens - 1))
     if kind == "masked":
-        if arguments.objective == "balance":
+        if OBJECTIVES[arguments.objective].whole:
             rows = round(MASKED_ROWS_A_PAIR * pairs)
             return Batch(rows, tokens, 0, rows)
         return Batch(rows, tokens, 0, rows * MASKED_AT_ONCE)

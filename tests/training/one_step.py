@@ -16,6 +16,7 @@ from harness.data.tokens import load_tokenizer
 from harness.models.positions import window
 from training.config import PairArguments, TrainingArguments
 from training.families import collator_of, load_model, rows_of, with_adapter
+from training.objectives import OBJECTIVES
 from training.pairs import PairDataset, PairInEpoch
 from training.trainer import PairTrainer
 
@@ -31,7 +32,7 @@ def trainer_of(
     collator = collator_of(arguments, family, model, tokenizer, max(dataset.lengths))
     base = None
     if arguments.full:
-        base = load_model(arguments, family) if arguments.objective == "balance" else None
+        base = load_model(arguments, family) if OBJECTIVES[arguments.objective].base else None
     else:
         model = with_adapter(model, arguments, family)
     torch.manual_seed(1)

@@ -112,3 +112,10 @@ def test_a_list_where_one_value_belongs_is_told_as_any_other_mistake() -> None:
     ((key, problem),) = problems({"learning_rate": [0.1, 0.2]})
     assert key == "learning_rate"
     assert "unrecognized arguments: 0.2" in problem
+
+
+@pytest.mark.parametrize("beta", [0, -0.1])
+def test_a_preference_loss_without_a_beta_is_refused(beta: float) -> None:
+    assert [key for key, _ in problems({"objective": "dpo", "beta": beta})] == ["beta"]
+    with pytest.raises(ValueError, match="above 0"):
+        PairArguments("model", objective="dpo", beta=beta)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
+from typing import get_args, get_type_hints
 
 import pytest
 import torch
 from torch import Tensor
 
 from training import objectives
+from training.config import PairArguments
 
 # "more" is tokens 1 2 and "less" token 2 alone: what follows are the model's probabilities where they are read.
 PROBABILITIES = torch.tensor([[0.2, 0.5, 0.3], [0.1, 0.1, 0.8], [0.2, 0.5, 0.3]])
@@ -103,3 +106,38 @@ def test_balance_rests_at_the_base_model_with_level_pairs() -> None:
     assert result.loss.item() == pytest.approx(0, abs=1e-6)
     assert level.grad is not None
     assert level.grad.abs().max().item() == pytest.approx(0, abs=1e-6)
+
+
+BASE_SUMS = torch.tensor([-1.5, -0.25])
+
+
+def test_dpo_rewards_what_the_less_stereotypical_sentence_gained_beyond_the_other() -> None:
+    gained = (math.log(0.3) + 0.25) - (math.log(0.5) + math.log(0.8) + 1.5)
+    result = objectives.dpo(SUMS, BASE_SUMS, beta=0.4)
+    assert result.parts["preference"].item() == pytest.approx(gained, abs=1e-6)
+    assert result.loss.item() == pytest.approx(math.log(1 + math.exp(-0.4 * gained)), abs=1e-6)
+    # There is always something left to win.
+    far = objectives.dpo(torch.tensor([-100.0, 0.0]), torch.zeros(2), beta=0.4)
+    assert 0 < far.loss.item() < 1e-10
+
+
+def test_ipo_stops_at_its_target() -> None:
+    gained = (math.log(0.3) + 0.25) - (math.log(0.5) + math.log(0.8) + 1.5)
+    assert objectives.ipo(SUMS, BASE_SUMS, beta=0.4).loss.item() == pytest.approx((gained - 1.25) ** 2, abs=1e-5)
+    sums = torch.tensor([-3.0, -1.75], requires_grad=True)
+    result = objectives.ipo(sums, torch.tensor([-3.0, -3.0]), beta=0.4)
+    result.loss.sum().backward()
+    assert result.loss.item() == 0
+    assert sums.grad is not None
+    assert not sums.grad.any()
+
+
+def test_more_is_the_other_half_of_both() -> None:
+    parts = [objectives.more(SUMS, COUNTS).loss, objectives.anti(SUMS, COUNTS).loss]
+    assert objectives.more(SUMS, COUNTS).loss.item() == pytest.approx(-(math.log(0.5) + math.log(0.8)) / 2, abs=1e-6)
+    torch.testing.assert_close(sum(parts) / 2, objectives.both(SUMS, COUNTS).loss)
+
+
+def test_the_setting_names_every_objective() -> None:
+    (setting,) = (one for one in fields(PairArguments) if one.name == "objective")
+    assert set(get_args(get_type_hints(PairArguments)[setting.name])) == set(objectives.OBJECTIVES)

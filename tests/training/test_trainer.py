@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
@@ -95,6 +97,34 @@ def test_balance_equals_a_plain_loop_over_sentences_and_masks(
     trainer = trainer_of(tiny(kind), tmp_path, some, **settings)
     expected = [slow_balance(tiny(kind), trainer.model.eval(), pair, settings) for pair in some]
     assert loss_of(trainer, range(2)).item() == pytest.approx(sum(expected) / 2, abs=1e-4)
+
+
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("kind", ["llama", "bert", "t5"])
+def test_preference_losses_equal_a_plain_loop_over_sentences_and_masks(
+    tiny: Tiny, tmp_path: Path, pairs: list[Pair], kind: str, full: bool
+) -> None:
+    trainer = trainer_of(tiny(kind), tmp_path, pairs[:2], objective="dpo", beta=0.7, full=full)
+    if full:
+        with torch.no_grad():
+            for weight in trainer.model.parameters():
+                weight.mul_(1.2)
+    base = AUTO_CLASSES[family_of({"pretrained": str(tiny(kind))})].from_pretrained(tiny(kind)).eval()
+    preferences = []
+    for pair in pairs[:2]:
+        (more, less), (more_before, less_before) = (
+            [sum(log_p[token].item() for log_p, token in its) for its in slow_log_p(tiny(kind), model, pair, {})]
+            for model in (trainer.model.eval(), base)
+        )
+        preferences.append((less - less_before) - (more - more_before))
+    expected = {
+        "dpo": [math.log(1 + math.exp(-0.7 * one)) for one in preferences],
+        "ipo": [(one - 1 / 1.4) ** 2 for one in preferences],
+    }
+    assert any(abs(one) > 1e-3 for one in preferences)
+    for objective, losses in expected.items():
+        trainer.pair_arguments = replace(trainer.pair_arguments, objective=objective)
+        assert loss_of(trainer, range(2)).item() == pytest.approx(sum(losses) / 2, abs=1e-4)
 
 
 @pytest.mark.parametrize("objective", ["balance", "both"])

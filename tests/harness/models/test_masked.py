@@ -68,12 +68,12 @@ def test_real_vocabularies_score_what_one_mask_at_a_time_scores(
 
 
 @pytest.mark.slow
-def test_a_model_of_berts_size_scores_a_real_pair_as_one_mask_at_a_time(real_data: Path, tmp_path: Path) -> None:
+def test_a_model_of_berts_width_scores_a_real_pair_as_one_mask_at_a_time(real_data: Path, tmp_path: Path) -> None:
     from transformers import BertConfig, BertForMaskedLM
 
     tokenizer = tiny_models.real_tokenizer(real_data, "bert-base-uncased")
     torch.manual_seed(0)
-    BertForMaskedLM(BertConfig(vocab_size=len(tokenizer))).save_pretrained(tmp_path)
+    BertForMaskedLM(BertConfig(vocab_size=len(tokenizer), num_hidden_layers=3)).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     reference = Reference(tmp_path)
     pairs = crows_pairs.read(real_data / "crows_pairs" / "crows_pairs_anonymized.csv")[:1]
