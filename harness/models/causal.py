@@ -28,6 +28,8 @@ PROMPT_STEP = 4
 # Nodes of a tree that is laid out as one row. Measured with SmolLM2-135M on two cores: wider rows share more and attend
 # to more that they do not see.
 ROW_NODES = 128
+# What is kept from one checkpoint to the next: tokens of texts; and trees, of lists of requests with so many tokens.
+KEPT_TEXTS, KEPT_TREES, KEPT_TOKENS = 1 << 17, 8, 1_000_000
 # Of all processes together: more would take longer to hand around than it saves.
 MOST_TOKENS_TO_DEAL = 10_000_000
 
@@ -56,6 +58,8 @@ class CausalLM(TransformersLM):
         super().__init__(pretrained, **kwargs)
         self.share_prefixes = share_prefixes
         self._deals = True
+        self._tokens: dict[tuple[str, Any], list[int]] = {}
+        self._trees: dict[Any, list[Tree]] = {}
 
     @cached_property
     def takes_trees(self) -> bool:
@@ -65,6 +69,17 @@ class CausalLM(TransformersLM):
         if not found:
             log.info("%s does not read texts as a tree: each is computed by itself", self.pretrained)
         return found
+
+    def tok_encode(self, string: Any, add_special_tokens: bool | None = None, **options: Any) -> Any:
+        """As lm-eval's; the tokens of texts are kept, since every checkpoint is asked for the same ones."""
+        if options or not isinstance(string, str):
+            return super().tok_encode(string, add_special_tokens=add_special_tokens, **options)
+        key = (string, add_special_tokens)
+        if key not in self._tokens:
+            if len(self._tokens) >= KEPT_TEXTS:
+                self._tokens.clear()
+            self._tokens[key] = super().tok_encode(string, add_special_tokens=add_special_tokens)
+        return list(self._tokens[key])
 
     def loglikelihood(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """lm-eval's answers: (log-probability of the continuation in nats, whether greedy decoding would give it).
@@ -179,10 +194,17 @@ class CausalLM(TransformersLM):
         return gather_object(bare), sum(counts[: self.rank])
 
     def _laid_out(self, requests: Sequence[Tokenised], as_trees: bool) -> list[Tree]:
-        if not as_trees:
-            return trees(requests, None, None)
+        texts = tuple((tuple(context), tuple(continuation)) for _, context, continuation in requests)
+        if (key := (as_trees, texts)) in self._trees:
+            return self._trees[key]
         narrow = widest(self._model.config)
-        return trees(requests, min(ROW_NODES, narrow or ROW_NODES), narrow)
+        at_most = min(ROW_NODES, narrow or ROW_NODES) if as_trees else None
+        laid_out = trees(requests, at_most, narrow)
+        if sum(len(context) + len(continuation) for context, continuation in texts) <= KEPT_TOKENS:
+            if len(self._trees) >= KEPT_TREES:
+                del self._trees[next(iter(self._trees))]
+            self._trees[key] = laid_out
+        return laid_out
 
     @property
     def _node_cost(self) -> float:

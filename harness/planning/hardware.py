@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from harness.planning.memory import GIB
 
@@ -42,6 +43,21 @@ MACHINES: Mapping[str, Machine] = {
     "a100-80": Machine(1, 80.0, bf16=True, host_gib=_host()),
     "cpu": Machine(0, 0, bf16=True, host_gib=_host()),
 }
+
+
+CPU_INFO = Path("/proc/cpuinfo")
+_BF16 = ("amx_bf16", "avx512_bf16")
+"""A CPU without these computes in bf16, too, and slower than in fp32."""
+
+
+def bf16_instructions() -> str | None:
+    """The instructions by which this machine's CPU multiplies in bf16, the best that it has; None if not known."""
+    try:
+        lines = CPU_INFO.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    flags = next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), [])
+    return next((name for name in _BF16 if name in flags), None)
 
 
 def machine(name: str, host_gib: float | None = None) -> Machine:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from harness.metrics.formatting import parameters
 from harness.planning.choice import Choice, Option, choice
-from harness.planning.hardware import Machine, machine
+from harness.planning.hardware import Machine, bf16_instructions, machine
 from harness.planning.memory import GIB
 from harness.planning.plan import parts_of, trainings
 from harness.planning.planned_model import PlannedModel
@@ -46,7 +46,9 @@ def plan(models: Sequence[PlannedModel], device: str, host_gib: float | None = N
 def _machine(device: str, on: Machine) -> str:
     host = f"{on.host_gib:.0f} GiB of its own"
     if not on.gpus:
-        return f"{device}: {host}"
+        able = bf16_instructions()
+        tip = f", bf16 by {able}: `bf16: true` in a model's training settings makes steps faster" if able else ""
+        return f"{device}: {host}{tip}"
     usable = f"{on.usable(on.gpus):.1f} GiB usable on each GPU"
     return f"{device}: {on.gpus} GPU(s), {usable}, {'bf16' if on.bf16 else 'no bf16'}, {host}. GiB on each GPU:"
 

@@ -80,6 +80,7 @@ def _score_targets(job: Job) -> None:
         from harness.models.any import load_lm
         from harness.models.base import TransformersLM
         from harness.scoring.evaluation import score
+        from harness.storage.weights import read_ahead
     take_over_libraries()
 
     metadata = {**({} if job.data_dir is None else {"data_dir": job.data_dir}), **job.metadata}
@@ -90,6 +91,9 @@ def _score_targets(job: Job) -> None:
         if lm is None or lm.pretrained != wanted:
             lm = load_lm(wanted, **(job.model_args | ({"revision": "main"} if whole else {})))
         lm.use_adapter(None if whole else target.checkpoint)
+        for after in job.targets[number : number + 1]:
+            if after.checkpoint is not None:
+                read_ahead(after.checkpoint)
         if lm.rank == 0:
             log.info(
                 "%s: %s (%d of %d) on %s",

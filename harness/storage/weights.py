@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 from harness.storage.files import sha256_file
@@ -53,3 +54,15 @@ def files_sha256(
     config = cached_file(pretrained, gguf_file or "config.json", revision=revision, subfolder=subfolder)
     base = sha256_file(Path(config)) if gguf_file else weights_sha256(Path(config).parent)
     return base if peft is None else hashlib.sha256(f"{base}\n{weights_sha256(Path(peft))}".encode()).hexdigest()
+
+
+def read_ahead(folder: Path) -> None:
+    """Ask the system to read a model's weights while something else is done; does nothing where it cannot be asked."""
+    if not hasattr(os, "posix_fadvise"):
+        return
+    for file in folder.glob("*.safetensors"):
+        descriptor = os.open(file, os.O_RDONLY)
+        try:
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_WILLNEED)
+        finally:
+            os.close(descriptor)
