@@ -5,7 +5,8 @@ A model on torch's meta device has shapes and no data: every tensor that autogra
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -18,6 +19,8 @@ from harness.planning.kernels import Autocast, GpuKernels
 
 TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 _FEW, _MORE = 2, 4
+_SOME = 3
+"""Layers of a pass that the others are reckoned from, and by one fewer."""
 
 
 class Batch(NamedTuple):
@@ -60,7 +63,7 @@ def kept_bytes(model: nn.Module, batch: Batch, strategy: Strategy) -> Kept:
     model.to(TYPES[strategy.precision] if weights_in_16_bit(strategy) else torch.float32)
     autocast = TYPES[strategy.precision] if autocasts(strategy) else None
     trained = sum(weight.requires_grad for weight in model.parameters())
-    trace = partial(_traced, model, trained, batch.tokens, batch.decoder_tokens, weights_in_16_bit(strategy))
+    trace = partial(_kept_of, model, trained, batch.tokens, batch.decoder_tokens, weights_in_16_bit(strategy))
     few, more = (trace(autocast, strategy.gpu, rows) for rows in (_FEW, _MORE))
     # All but constants (weights' copies, masks) grows with the texts.
     return Kept(
@@ -68,9 +71,72 @@ def kept_bytes(model: nn.Module, batch: Batch, strategy: Strategy) -> Kept:
     )
 
 
+class _Parts(NamedTuple):
+    """Bytes kept: of all, of what is outside the layers, of the layers' inputs, and of copies of trained weights.
+
+    `layer` is the most that one layer keeps, and 0 of a model without layers that can be computed again.
+    """
+
+    plain: int
+    outside: int
+    inputs: int
+    copies: int
+    layer: int
+
+
 @lru_cache(maxsize=32)
+def _kept_of(model: nn.Module, *asked: Any) -> Kept:
+    """What a pass through all layers keeps, from passes through the first few where all are alike."""
+    stacks = _stacks(model)
+    if stacks and len({len(stack) for stack in stacks}) == 1 and (layers := len(stacks[0])) > _SOME:
+        fewer, some = (_traced(model, stacks, count, *asked) for count in (_SOME - 1, _SOME))
+        plain, outside, inputs, copies, _ = (
+            low + (high - low) * (layers - _SOME + 1) for low, high in zip(fewer, some, strict=True)
+        )
+        parts = _Parts(plain, outside, inputs, copies, some.layer)
+    else:
+        parts = _traced(model, (), 0, *asked)
+    if not parts.layer:
+        return Kept(parts.plain, parts.outside)
+    return Kept(parts.plain, parts.outside + parts.inputs + max(parts.layer, parts.copies))
+
+
+def _stacks(model: nn.Module) -> list[nn.ModuleList]:
+    """The model's stacks of layers; none if the layers of one differ in shape or in kind."""
+    found = [
+        module
+        for module in model.modules()
+        if isinstance(module, nn.ModuleList) and all(isinstance(layer, GradientCheckpointingLayer) for layer in module)
+    ]
+    # The first two differ in T5, whose first layer alone has the table of relative positions.
+    alike = all(len({_shape(layer) for layer in stack[1:]}) <= 1 for stack in map(list, found))
+    config = getattr(model, "config", None)
+    kinds = set(getattr(config, "layer_types", None) or ())
+    return [stack for stack in found if len(stack)] if alike and len(kinds) <= 1 else []
+
+
+def _shape(layer: nn.Module) -> tuple[Any, ...]:
+    weights = tuple((name, tuple(one.shape), one.requires_grad) for name, one in layer.named_parameters())
+    return (type(layer), weights)
+
+
+@contextmanager
+def _first_layers(stacks: Sequence[nn.ModuleList], count: int) -> Iterator[None]:
+    """Inside, each stack has its first `count` layers alone."""
+    whole = [stack._modules for stack in stacks]
+    try:
+        for stack, layers in zip(stacks, whole, strict=True):
+            stack._modules = dict(list(layers.items())[:count])
+        yield
+    finally:
+        for stack, layers in zip(stacks, whole, strict=True):
+            stack._modules = layers
+
+
 def _traced(
     model: nn.Module,
+    stacks: Sequence[nn.ModuleList],
+    layers: int,
     trained: int,
     tokens: int,
     decoder_tokens: int,
@@ -78,14 +144,15 @@ def _traced(
     autocast: torch.dtype | None,
     gpu: bool,
     rows: int,
-) -> Kept:
-    """One pass; `trained` and `in_16_bit` tell states of one model apart."""
-    seen = _Seen(model)
+) -> _Parts:
+    """One pass, through the first `layers` of each stack; `trained` and `in_16_bit` tell states of one model apart."""
     inputs = {"input_ids": torch.zeros(rows, tokens, dtype=torch.long, device="meta")}
     if decoder_tokens:
         inputs["decoder_input_ids"] = torch.zeros(rows, decoder_tokens, dtype=torch.long, device="meta")
     copies = Autocast(autocast) if autocast is not None else None
     with ExitStack() as modes:
+        modes.enter_context(_first_layers(stacks, layers))
+        seen = _Seen(model)
         if gpu:
             modes.enter_context(GpuKernels())
         if copies is not None:
@@ -94,7 +161,7 @@ def _traced(
         for hook in seen.hooks():
             modes.callback(hook.remove)
         model(**inputs)
-    return seen.kept(0 if copies is None else copies.of_trained_weights())
+    return seen.parts(0 if copies is None else copies.of_trained_weights())
 
 
 class _Seen:
@@ -131,11 +198,10 @@ class _Seen:
     def _leave(self, layer: nn.Module, given: tuple[Any, ...], output: Any) -> None:
         self.where = self.OUTSIDE
 
-    def kept(self, trained_copies: int) -> Kept:
+    def parts(self, trained_copies: int) -> _Parts:
         """The sums, once the pass has ended."""
         sizes = [0] * (len(self.layers) + 1)
         for storage, where in self.storages.values():
             sizes[where] += storage.nbytes()
         outside = sizes.pop()
-        again = max(max(sizes, default=0), trained_copies)
-        return Kept(outside + sum(sizes), outside + self.inputs + again if self.layers else outside)
+        return _Parts(outside + sum(sizes), outside, self.inputs, trained_copies, max(sizes, default=0))
