@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import yaml
 from hostile_folder import STEREOSCOPE, imported, write_own_modules
+from in_this_process import Here
 from tiny_models import byte_bert, byte_llama
 
 from harness.experiments.experiment import _claim, run
@@ -86,45 +87,31 @@ def own_modules() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def finished(model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
+def undisturbed(model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """An experiment and its finished run, whose stages ran in this process."""
     folder = tmp_path_factory.mktemp("run")
     experiment = write(folder / "tiny.yaml", model)
-    output = finish("run", experiment, "--output_dir", folder / "out")
-    return experiment, folder / "out", output
+    run(experiment, folder / "out", executor=Here())
+    return experiment, folder / "out"
 
 
-@pytest.mark.slow
-def test_a_run_scores_the_base_and_every_checkpoint_and_reports(finished: tuple[Path, Path, str]) -> None:
-    _, out, output = finished
+def test_a_run_scores_the_base_and_every_checkpoint_and_reports(undisturbed: tuple[Path, Path]) -> None:
+    _, out = undisturbed
     report = json.loads((out / "report" / "report.json").read_text())
     stages = {(entry["stage"], entry["step"]) for entry in report["stages"]}
     assert stages == {("base", None), ("step", 2), ("step", 4)}
     for name in ("report.html", "leaderboard.json", "leaderboard.md", "plot.svg"):
         assert (out / "report" / name).stat().st_size > 100
-    for number, stage in enumerate(STAGES, start=1):
-        assert f"[{number}/4] {stage}: done in" in output
-
-
-@pytest.mark.slow
-def test_a_users_own_modules_in_the_working_folder_are_not_imported(finished: tuple[Path, Path, str]) -> None:
-    assert imported(HERE) == []
-
-
-@pytest.mark.slow
-def test_a_finished_run_starts_nothing_again(finished: tuple[Path, Path, str]) -> None:
-    experiment, out, _ = finished
-    before = timeless(out / "report")
-    output = finish("run", experiment, "--output_dir", out)
-    for number, stage in enumerate(STAGES, start=1):
-        assert f"[{number}/4] {stage}: finished earlier, skipped" in output
-    assert timeless(out / "report") == before
 
 
 @pytest.mark.slow
 def test_a_run_that_is_disturbed_three_times_ends_with_the_same_report(
-    model: Path, finished: tuple[Path, Path, str], tmp_path: Path
+    model: Path, undisturbed: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    """A killed training process, SIGTERM, a kill while it scores; benchmarks/kill_twenty_times.py has more."""
+    """A killed training process, SIGTERM, a kill while it scores; benchmarks/kill_twenty_times.py has more.
+
+    What then finishes it leaves lines of ours alone, imports nothing of the user's, and once more starts nothing again.
+    """
     experiment, training = write(tmp_path / "tiny.yaml", model), tmp_path / "out" / "tiny" / "training"
     arguments = ("run", experiment, "--output_dir", tmp_path / "out")
     process = started(*arguments)
@@ -136,6 +123,7 @@ def test_a_run_that_is_disturbed_three_times_ends_with_the_same_report(
     assert process.stderr is not None
     output = process.stderr.read()
     assert process.wait() == 128 + signal.SIGTERM
+    assert f"[1/4] {STAGES[0]}: done in" in output
     assert "failed with exit code -9, but had come further: started again (2 left)" in output
     assert "stopped by SIGTERM; the same command goes on" in output
 
@@ -145,9 +133,15 @@ def test_a_run_that_is_disturbed_three_times_ends_with_the_same_report(
         if "[3/4]" in line and "started" in line:
             threading.Timer(8, process.send_signal, [signal.SIGKILL]).start()
     assert process.wait() == -signal.SIGKILL
-    finish(*arguments)
-    assert timeless(tmp_path / "out" / "report") == timeless(finished[1] / "report")
+    output = finish(*arguments)
+    assert f"[3/4] {STAGES[2]}: done in" in output
+    assert timeless(tmp_path / "out" / "report") == timeless(undisturbed[1] / "report")
     assert not list((tmp_path / "out").rglob(".results_*"))
+    assert imported(HERE) == []
+    output = finish(*arguments)
+    for number, stage in enumerate(STAGES, start=1):
+        assert f"[{number}/4] {stage}: finished earlier, skipped" in output
+    assert timeless(tmp_path / "out" / "report") == timeless(undisturbed[1] / "report")
 
 
 def started(*arguments: object) -> subprocess.Popen[str]:
@@ -161,11 +155,10 @@ def wait_for(folder: Path, seconds: float = 240) -> None:
         time.sleep(0.005)
 
 
-@pytest.mark.slow
-def test_another_experiments_folder_is_refused(finished: tuple[Path, Path, str], model: Path, tmp_path: Path) -> None:
+def test_another_experiments_folder_is_refused(undisturbed: tuple[Path, Path], model: Path, tmp_path: Path) -> None:
     other = write(tmp_path / "other.yaml", model, training={"num_folds": 2})
     with pytest.raises(ValueError, match="belongs to another experiment: training differ"):
-        run(other, finished[1])
+        run(other, undisturbed[1])
 
 
 def test_a_folder_of_something_else_is_refused(model: Path, tmp_path: Path) -> None:

@@ -19,8 +19,10 @@ import pytest
 import ray
 import yaml
 from hostile_folder import STEREOSCOPE, imported, write_own_modules
+from in_this_process import Here
 from tiny_models import byte_llama
 
+from harness.experiments.experiment import run
 from harness.experiments.ray_executor import RayExecutor
 from harness.experiments.ray_worker import Order, missing
 from harness.experiments.stage import Needs, Stage
@@ -89,8 +91,7 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def local_report(experiment: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     out = tmp_path_factory.mktemp("local") / "out"
-    done = subprocess.run(command(experiment, out), env=ENVIRONMENT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    run(experiment, out, executor=Here())
     return timeless(out)
 
 

@@ -4,48 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from in_this_process import Here
 from tiny_models import byte_llama
 
-from harness.editing.job import run_control
 from harness.experiments.experiment import _claim, _stages, run
 from harness.experiments.experiment_file import load
-from harness.experiments.stage import Stage
 from harness.reporting.index import Index
 from harness.reporting.schema import Entry, Report
-from harness.scoring.job import run_job
 from harness.storage.controls import read_record
 from harness.storage.results import find_scored
-
-
-class Here:
-    """Runs stages in this process, which has everything imported, and remembers which had something to do."""
-
-    gpus = 0
-
-    def __init__(self) -> None:
-        self.started: list[str] = []
-
-    def run(self, stages: Sequence[Stage], folder: Path, restarts: int) -> None:
-        from training.run import main as train
-
-        for stage in stages:
-            if stage.finished():
-                continue
-            self.started.append(stage.name)
-            stage.prepare()
-            _, module, *rest = stage.arguments
-            if module == "training":
-                train(rest)
-            else:
-                jobs: dict[str, Callable[[Path], None]] = {"score": run_job, "control": run_control}
-                jobs[rest[0]](Path(rest[1]))
-            assert stage.finished(), stage.name
 
 
 @pytest.fixture(scope="module")

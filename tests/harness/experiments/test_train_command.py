@@ -15,7 +15,7 @@ from harness.experiments import train_command
 from harness.machine import devices
 
 FEW = ("--data_dir", "sample", "--num_folds", "2", "--folds", "0", "--per_device_train_batch_size", "2")
-STEPS = ("--max_steps", "80", "--save_strategy", "steps", "--save_steps", "40", "--disable_tqdm", "true")
+STEPS = ("--max_steps", "80", "--save_strategy", "steps", "--save_steps", "10", "--disable_tqdm", "true")
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 
 
@@ -34,7 +34,7 @@ def test_two_processes_by_the_name_of_a_config_are_stopped_by_sigterm_with_a_che
     process = train(own_modules, byte_llama, "--accelerate-config", "cpu_2proc_zero2")
     fold = own_modules / "out" / "fold-0"
     deadline = time.monotonic() + 240
-    while not (fold / "checkpoint-40").is_dir():
+    while not (fold / "checkpoint-10").is_dir():
         assert process.poll() is None, process.stderr and process.stderr.read()
         assert time.monotonic() < deadline
         time.sleep(0.05)
