@@ -134,7 +134,7 @@ def plan(
     from harness.experiments.experiment_file import load
     from harness.planning.plan_table import plan as lines
 
-    for line in lines(load(experiment).models, device, host_gib):
+    for line in lines(load(experiment).treatments, device, host_gib):
         print(printable(line), flush=True)
 
 

@@ -62,8 +62,8 @@ def control_stage(experiment: Experiment, model: PlannedModel, home: Path, contr
         write_control_job(file, job)
 
     arguments = (*program("harness"), "control", str(file))
-    name = f"make {control.kind} control of {model.name}"
-    after = tuple(f"train {model.name}{training.label}" for training in trainings(model, home))
+    name = f"make {control.kind} control of {model.called}"
+    after = tuple(f"train {model.called}{training.label}" for training in trainings(model, home))
     shape = (launcher(None, gpus), arguments, needs(None, gpus))
     return Stage(name, *shape, finished, prepare, lambda: len(targets()), after)
 

@@ -77,7 +77,8 @@ def run(
 
         check(experiment, known_config)
         for model in experiment.models:
-            print(printable(model_plan(model)))
+            for treated in model.treatments:
+                print(printable(model_plan(treated)))
         for title, stage in titled(stages):
             print(printable(f"{title}: {shown_command(stage.command, secrets_among({}))}"))
         print(f"[{len(stages) + 1}/{len(stages) + 1}] report: stereoscope report {printable(folder)}")
@@ -104,22 +105,30 @@ def run(
 def _stages(experiment: Experiment, model: PlannedModel, folder: Path, gpus: int, command: str) -> Iterator[Stage]:
     home = folder / model.name
     free = scoring_gpus(experiment.scoring, gpus)
+    base = partial(base_targets, experiment, model, home)
+    yield scoring_stage(experiment, model, command, free, f"score {model.name}", home / "score-base.json", base)
+    for treated in model.treatments:
+        yield from _treatment(experiment, treated, treated.home(home), gpus, command)
+
+
+def _treatment(experiment: Experiment, model: PlannedModel, home: Path, gpus: int, command: str) -> Iterator[Stage]:
+    """Train with each seed and score that; make each control and score that."""
+    free = scoring_gpus(experiment.scoring, gpus)
 
     def score(name: str, file: str, targets: Callable[[], list[JobTarget]], *after: str) -> Stage:
         stage = scoring_stage(experiment, model, command, free, name, home / file, targets)
         return replace(stage, after=after)
 
-    yield score(f"score {model.name}", "score-base.json", partial(base_targets, experiment, model, home))
     for training in trainings(model, home):
         train = training_stage(experiment, model, training, min(gpus, 1))
         yield train
-        name = f"score checkpoints of {model.name}{training.label}"
+        name = f"score checkpoints of {model.called}{training.label}"
         file = f"score-steps{training.label.replace(' ', '-')}.json"
         yield score(name, file, partial(checkpoint_targets, experiment, model, home, training), train.name)
     for control in model.controls:
         make = control_stage(experiment, model, home, control, free)
         yield make
-        name = f"score {control.kind} control of {model.name}"
+        name = f"score {control.kind} control of {model.called}"
         targets = partial(control_targets, experiment, model, home, control)
         yield score(name, f"score-{control.kind}.json", targets, make.name)
 
@@ -162,6 +171,7 @@ class _Known(_Entry):
     """What is compared piece by piece of an experiment that a run's folder was begun with."""
 
     models: list[dict[str, Any]]
+    methods: list[dict[str, Any]] | None = None
     seeds: list[int] | None = None
     controls: list[_Repeated] | None = None
 
@@ -180,7 +190,9 @@ def _decides(experiment: Mapping[str, Any], key: str) -> Any:
 
 
 def _only_more(key: str, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Whether a run can go on with the seeds and controls added: all that were there stay, and stay scored."""
+    """Whether a run can go on with methods, seeds and controls added: all that were there stay, and stay scored."""
+    if key == "methods":
+        return bool(found.get(key)) and all(method in wanted[key] for method in found[key])
     if key == "seeds":
         return bool(found.get(key)) and set(found[key]) <= set(wanted[key] or ())
     if key == "controls":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from harness.experiments.method_entries import Methods, problems, training_of
+from harness.experiments.names import FileName
 from harness.experiments.places import Places, experiment_path
 from harness.machine.peers import HANG_SECONDS, PEER_SECONDS
-from harness.machine.strategy import read_strategy
-from harness.planning.planned_model import PlannedControl, PlannedModel
+from harness.machine.strategy import Strategy, read_strategy
+from harness.planning.planned_model import PlannedControl, PlannedMethod, PlannedModel
 from harness.reporting.thresholds import Thresholds
 from harness.storage.files import read_yaml
 from harness.storage.reading import brief_name, parse_yaml, shown
@@ -33,30 +34,12 @@ PATHS_IN_TRAINING = ("deepspeed", "fsdp_config", "accelerator_config")
 """Ends of the keys, of each part of a file, whose value is a path or may be one."""
 
 
-LONGEST_NAME = 120
-"""Characters: files take 255, and some have more than the name in theirs."""
-
-
-def check_name(name: str) -> str:
-    """The name of an experiment or model, which a folder will have.
-
-    Raises:
-        ValueError: too long, or characters that a folder's name had better not have.
-    """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise ValueError(f"{name!r} names a folder too: use letters, digits, '.', '_' and '-'")
-    if len(name) > LONGEST_NAME:
-        raise ValueError(f"{name[:40]}... names a folder too: {len(name)} characters, use {LONGEST_NAME} at most")
-    return name
-
-
 def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
     if len(set(seeds)) < len(seeds):
         raise ValueError("a seed stands there twice, which would train or make the same again; name each once")
     return seeds
 
 
-FileName = Annotated[str, AfterValidator(check_name)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Seeds = Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(_distinct)]
 
@@ -118,7 +101,8 @@ class ExperimentFile(_Strict):
     """Score each model, fine-tune it, score every checkpoint with the same tasks, report.
 
     A stage that fails is started again up to `restarts` times, each time only if it had come further than before.
-    `seeds` trains each fold with each of them, `controls` makes models that training is compared with.
+    `methods` treats each model in several ways instead of the one that `training` says alone. `seeds` trains each fold
+    with each of them, `controls` makes models that training is compared with.
     `halves` also reports StereoSet by two fixed halves of its terms: settings chosen on one are checked on the other.
     `training` holds `accelerate_config` and the settings of `python -m training`. A model's own `tasks` take the place
     of the experiment's, its own `training` settings go over them. For a checkpoint the tasks of CrowS-Pairs become
@@ -135,6 +119,7 @@ class ExperimentFile(_Strict):
     retention: Thresholds = Thresholds()
     scoring: Scoring = Scoring()
     training: dict[str, Any] = Field(default_factory=dict)
+    methods: Methods
     seeds: Seeds | None = None
     controls: Annotated[tuple[Annotated[Control, BeforeValidator(_control)], ...], AfterValidator(_one_of_each)] = ()
 
@@ -154,6 +139,11 @@ class Experiment:
     scoring: Scoring
     written: Mapping[str, Any]
     folder: Path
+
+    @property
+    def treatments(self) -> tuple[PlannedModel, ...]:
+        """Every model by every method."""
+        return tuple(treated for model in self.models for treated in model.treatments)
 
 
 def load(path: Path) -> Experiment:
@@ -198,6 +188,13 @@ def _checked(source: str, settings: Mapping[str, Any], lines: Lines) -> Experime
         *((("models", index, "training"), model.training) for index, model in enumerate(file.models)),
     ):
         _check_training(source, lines, place, training, bool(file.seeds))
+        if file.methods and "objective" in training:
+            where = _at(source, lines, (*place, "objective"))
+            raise ValueError(f"{where}: `objective` and `methods` contradict each other; make it one of the methods")
+    for index, method in enumerate(file.methods):
+        for key, problem in problems(method):
+            raise ValueError(f"{_at(source, lines, ('methods', index, key))}: {problem}")
+        _check_training(source, lines, ("methods", index), method.settings, bool(file.seeds))
     return file
 
 
@@ -245,15 +242,19 @@ def resolved(file: ExperimentFile, places: Places = Places()) -> Experiment:  # 
 
 def _planned(file: ExperimentFile, model: ModelEntry, places: Places) -> PlannedModel:
     training = {**file.training, **model.training}
-    config = training.pop("accelerate_config", None)
-    path = None if config is None else places.accelerate_config(Path(config))
+    methods = tuple(
+        PlannedMethod(entry.name, entry.kind, *_launched(training_of(entry, training), places))
+        for entry in file.methods
+    )
+    alone, path, strategy = _launched(training, places)
     return PlannedModel(
         name=model.name,
         pretrained=places.find(model.pretrained),
         tasks=model.tasks or file.tasks,
-        training=places.found_in(training, PATHS_IN_TRAINING),
+        training=alone,
         accelerate_config=path,
-        strategy=read_strategy(path, training),
+        strategy=strategy,
+        methods=methods,
         revision=model.revision,
         start_token_id=model.start_token_id,
         model_args=places.found_in(model.model_args, PATHS_IN_MODEL_ARGS),
@@ -261,6 +262,14 @@ def _planned(file: ExperimentFile, model: ModelEntry, places: Places) -> Planned
         seeds=file.seeds or (),
         controls=tuple(PlannedControl(control.kind, control.seeds) for control in file.controls),
     )
+
+
+def _launched(training: Mapping[str, Any], places: Places) -> tuple[dict[str, Any], Path | None, Strategy]:
+    """The settings of a training with their paths found, its accelerate config, and how that spreads it."""
+    settings = dict(training)
+    config = settings.pop("accelerate_config", None)
+    path = None if config is None else places.accelerate_config(Path(config))
+    return places.found_in(settings, PATHS_IN_TRAINING), path, read_strategy(path, settings)
 
 
 def _explain(source: str, lines: Lines, error: dict[str, Any]) -> str:

@@ -43,7 +43,8 @@ def check(experiment: Experiment, config_of: Callable[[PlannedModel], Pretrained
         config = _config(experiment, model, config_of)
         require_known_arguments(model.model_args, config)
         _check_tasks(experiment, model, config)
-        _check_precision(experiment, model, config)
+        for treated in model.treatments:
+            _check_precision(experiment, treated, config)
 
 
 def check_packages(experiment: Experiment) -> None:
@@ -53,7 +54,7 @@ def check_packages(experiment: Experiment) -> None:
         ValueError: names the extra to install.
     """
     scoring = read_strategy(experiment.scoring.accelerate_config, {})
-    for strategy in (scoring, *(model.strategy for model in experiment.models)):
+    for strategy in (scoring, *(model.strategy for model in experiment.treatments)):
         require_deepspeed(strategy)
 
 
@@ -64,7 +65,7 @@ def check_devices(experiment: Experiment) -> None:
         ValueError: names the model, what it asks for and what to take instead.
     """
     gpus = visible_gpus()
-    for model in experiment.models:
+    for model in experiment.treatments:
         if model.strategy.machines == 1:
             try:
                 require_able(model.strategy, gpus)
@@ -103,7 +104,7 @@ def check_controls(experiment: Experiment) -> None:
         FileNotFoundError: the data folder has no validation text.
         ValueError: names the model, and what to set instead.
     """
-    for model in experiment.models:
+    for model in experiment.treatments:
         if not model.controls:
             continue
         where = f"{experiment.name}, model {model.name}: controls"

@@ -7,7 +7,8 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.experiments.experiment_file import ExperimentFile, check_name, defaults
+from harness.experiments.experiment_file import ExperimentFile, defaults
+from harness.experiments.names import check_name
 from harness.storage.files import atomic_write
 from harness.storage.reading import parse_yaml
 from harness.storage.shipped import shipped, shipped_file, shipped_names

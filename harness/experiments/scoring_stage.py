@@ -37,6 +37,7 @@ class Weights(NamedTuple):
     seed: int | None = None
     control: str | None = None
     matched_by: MatchedBy | None = None
+    method: str | None = None
 
 
 def scoring_gpus(scoring: Scoring, visible: int) -> int:
@@ -57,7 +58,7 @@ def checkpoint_targets(experiment: Experiment, model: PlannedModel, home: Path, 
     targets = []
     for one in finished_checkpoints(training.folder):
         tasks = checkpoint_tasks(model.tasks, bool(one.split.held_out))
-        weights = Weights(one.folder, one.step, one.epoch, one.split.fold, training.seed)
+        weights = Weights(one.folder, one.step, one.epoch, one.split.fold, training.seed, method=model.method)
         folder = home / one.folder.parent.name / one.folder.name
         targets.append(_target(experiment, model, folder, tasks, weights))
     return targets
@@ -72,7 +73,9 @@ def control_targets(
         folder = control_folder(home, control.kind, seed)
         if record := read_record(folder):
             scores = home / "scores" / "controls" / control.kind / folder.name
-            weights = Weights(folder, seed=seed, control=control.kind, matched_by=record.matched_by)
+            weights = Weights(
+                folder, seed=seed, control=control.kind, matched_by=record.matched_by, method=model.method
+            )
             targets.append(_target(experiment, model, scores, model.tasks, weights))
     return targets
 

@@ -71,7 +71,7 @@ def model_plan(model: PlannedModel) -> str:
     )
     return "\n".join(
         (
-            f"{model.name}: {model.pretrained}, {kind}, {parameters(own)} parameters, trained: {trained}",
+            f"{model.called}: {model.pretrained}, {kind}, {parameters(own)} parameters, trained: {trained}",
             f"  on {strategy}; at most {texts} a step on each",
             f"  GiB on each: {_told(memory)}",
             *([f"  {told}"] if (told := trainings(model)) else []),

@@ -33,7 +33,7 @@ def plan(models: Sequence[PlannedModel], device: str, host_gib: float | None = N
     summary = []
     for model in models:
         pair = [choice(model, on, full=full) for full in (True, False)]
-        yield f"{model.name}: {model.pretrained}, {parameters(pair[0].parameters)} parameters"
+        yield f"{model.called}: {model.pretrained}, {parameters(pair[0].parameters)} parameters"
         if told := trainings(model):
             yield f"  {told}"
         yield from (_row(one, option) for one in pair for option in one.options)
@@ -69,7 +69,7 @@ def _batch(option: Option) -> str:
 
 
 def _summary(model: PlannedModel, full: Choice, lora: Choice) -> str:
-    return f"| {model.name} | {parameters(full.parameters)} | {_taken(full)} | {_taken(lora)} |"
+    return f"| {model.called} | {parameters(full.parameters)} | {_taken(full)} | {_taken(lora)} |"
 
 
 def _taken(made: Choice) -> str:

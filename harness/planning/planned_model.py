@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,16 @@ class PlannedControl(NamedTuple):
     seeds: tuple[int, ...]
 
 
+class PlannedMethod(NamedTuple):
+    """One of several ways to treat a model: all settings of its training, and how that is launched and spread."""
+
+    name: str
+    kind: str
+    training: Mapping[str, Any]
+    accelerate_config: Path | None
+    strategy: Strategy
+
+
 @dataclass(frozen=True)
 class PlannedModel:
     """What is scored, and how it is trained; made once, when the experiment file is read.
@@ -26,7 +36,8 @@ class PlannedModel:
     `tasks` are those of the base and, held-out pairs in place of all, of its checkpoints. `training` holds settings of
     `python -m training` alone. `accelerate_config` is the launch of the training, None one process; `strategy` says
     how that spreads it. `folder` is the experiment file's, where a model's folder is looked for first. With `seeds`
-    each fold is trained with each of them; () leaves `training` its own seed.
+    each fold is trained with each of them; () leaves `training` its own seed. With `methods` each of `treatments` is
+    trained in place of what `training` says alone; `method` is the name of the one that this is.
     """
 
     name: str
@@ -41,6 +52,34 @@ class PlannedModel:
     folder: Path = Path()
     seeds: tuple[int, ...] = ()
     controls: tuple[PlannedControl, ...] = ()
+    methods: tuple[PlannedMethod, ...] = ()
+    method: str | None = None
+
+    @property
+    def treatments(self) -> tuple[PlannedModel, ...]:
+        """The model once for each method; itself where there are none."""
+        if not self.methods:
+            return (self,)
+        return tuple(
+            replace(
+                self,
+                training=one.training,
+                accelerate_config=one.accelerate_config,
+                strategy=one.strategy,
+                methods=(),
+                method=one.name,
+            )
+            for one in self.methods
+        )
+
+    @property
+    def called(self) -> str:
+        """What messages call it: its name, and its method where there are several."""
+        return self.name if self.method is None else f"{self.name} by {self.method}"
+
+    def home(self, folder: Path) -> Path:
+        """Where in a model's folder of a run its trainings, controls and their scores go."""
+        return folder if self.method is None else folder / "methods" / self.method
 
 
 def require_found(model: PlannedModel) -> None:

@@ -25,7 +25,8 @@ CROWS_FORMS = (
 )
 PERPLEXITY_TASK = "wikitext2"
 
-_Place = tuple[str, str, str, str | None, str, int | None, str | None]
+_Model = tuple[str, str, str, str | None, str | None]
+_Place = tuple[_Model, str, int | None, str | None]
 
 
 class Index:
@@ -65,18 +66,38 @@ class Index:
         ]
 
     def families(self) -> list[list[Stage]]:
-        """The base and the steps of each model, base first, in the report's order; `controls` has the others."""
-        groups: dict[tuple[str, str, str, str | None], list[Stage]] = {}
+        """The base and the steps of each model and method, base first, in the report's order.
+
+        `controls` has the other stages.
+        """
+        groups: dict[_Model, list[Stage]] = {}
         for stage in self.stages:
             if stage.stage != "control":
                 groups.setdefault(_model(stage), []).append(stage)
         return list(groups.values())
+
+    def each_base_once(self) -> list[Stage]:
+        """All stages, a base only where it first stands: the report has it beside the steps of each method."""
+        seen: set[tuple[str, str, str, str | None]] = set()
+        found = []
+        for stage in self.stages:
+            model = _model(stage)[:4]
+            if stage.stage == "base" and model in seen:
+                continue
+            seen |= {model} if stage.stage == "base" else set()
+            found.append(stage)
+        return found
 
     def controls(self, stage: Stage) -> list[Stage]:
         """What the last step of a stage's model is compared with."""
         return [other for other in self.stages if other.stage == "control" and _model(other) == _model(stage)]
 
     def name(self, stage: Stage) -> str:
+        """What to call a stage's model and the method that it is a stage of, where there are several."""
+        model = self.model_name(stage)
+        return model if stage.method is None else f"{model}, {stage.method}"
+
+    def model_name(self, stage: Stage) -> str:
         """What to call a stage's model: with its run, start token or prompt where its name alone is ambiguous."""
         same = [other for other in self.stages if other.model == stage.model]
         told = [stage.model]
@@ -123,9 +144,9 @@ class Index:
         return next((other for other in self.crows_tasks(stage) if other in form), None)
 
 
-def _model(stage: Stage) -> tuple[str, str, str, str | None]:
-    return (stage.run, stage.model, stage.started_after, stage.prompt)
+def _model(item: Stage | Entry) -> _Model:
+    return (item.run, item.model, item.started_after, item.prompt, item.method)
 
 
 def _place(item: Stage | Entry) -> _Place:
-    return (item.run, item.model, item.started_after, item.prompt, item.stage, item.step, item.control)
+    return (_model(item), item.stage, item.step, item.control)

@@ -49,7 +49,7 @@ def rows(report: Report) -> list[Row]:
     index = Index.of(report)
     task = index.stereoset_task()
     unranked = []
-    for stage in report.stages:
+    for stage in index.each_base_once():
         crows_task = index.crows_task(stage)
         cells = (
             index.entry(stage, task, "lms"),
@@ -98,13 +98,16 @@ def leaderboard_markdown(report: Report) -> str:
         "ppl change",
     ]
     header.append("flags")
-    lines = [header]
+    several = any(stage.method for stage in report.stages)
+    lines = [header[:2] + ["method"] * several + header[2:]]
     for row in rows(report):
         stage = row.stage
+        method = [NOTHING if stage.method is None or stage.stage == "base" else stage.method]
         lines.append(
             [
                 _or_nothing(row.rank) if stage.stage == "step" else stage.stage,
-                index.name(stage),
+                index.model_name(stage),
+                *(method if several else ()),
                 stage_name(stage),
                 parameters(stage.parameters),
                 stage.retention.state if stage.retention else NOTHING,
@@ -192,6 +195,7 @@ def _object(index: Index, row: Row) -> Json:
             "run": stage.run,
             "stage": stage.stage,
             "step": stage.step,
+            "method": None if stage.stage == "base" else stage.method,
             "control": stage.control,
             "epoch": stage.epoch,
             "folds": list(stage.folds),

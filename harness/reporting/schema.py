@@ -13,7 +13,7 @@ from harness.reporting.thresholds import Thresholds
 from harness.storage.files import atomic_write
 from harness.storage.provenance import Asking, Generation, MatchedBy, Server, TaskData
 
-SCHEMA_VERSION = "1.3"
+SCHEMA_VERSION = "1.4"
 SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
 
 Number: TypeAlias = Annotated[float, Field(allow_inf_nan=False)]
@@ -73,6 +73,9 @@ class Entry(_Part):
     parameters: int | None = Field(description="number of parameters of the model; null where a server does not say")
     stage: StageName = Field(description="base: untrained; step: a checkpoint; control: what steps are compared with")
     step: int | None = Field(description="optimiser steps taken, null for the base model and controls")
+    method: str | None = Field(
+        default=None, description="what made the step, by the experiment's name for it; null where there is only one"
+    )
     control: str | None = Field(description="kind of control, such as noise; null for base and steps")
     epoch: Number | None
     folds: list[int] = Field(description="folds pooled into the value; empty without cross-fitting")
@@ -217,6 +220,7 @@ class Judgement(_Part):
 
     run: str
     model: str
+    method: str | None = None
     step: int | None
     word: Word
     retention: RetentionState | None
@@ -242,6 +246,10 @@ class Stage(_Part):
     family: Family = Field(description="how it was scored: causal, masked (pseudo-likelihood) or seq2seq (infill)")
     stage: StageName
     step: int | None
+    method: str | None = Field(
+        default=None,
+        description="what made the step, or what a base or a control stands beside; null where there is only one",
+    )
     control: str | None = Field(description="kind of control; null for base and steps")
     matched_by: MatchedBy | None = Field(description="control: in what it is as large as the last step; else null")
     epoch: Number | None
@@ -304,7 +312,7 @@ class Legend(_Part):
 class Report(_Part):
     """All of report.json."""
 
-    schema_version: Literal["1.3"]
+    schema_version: Literal["1.4"]
     verdict: str = Field(description="the answer in plain language, computed from the entries")
     judgements: list[Judgement] = Field(description="the same a model, with the numbers that decide")
     thresholds: dict[str, Thresholds] = Field(description="run -> what counts as kept and as broken")

@@ -197,7 +197,7 @@ def all_stages(report: Report) -> Html:
     index = Index.of(report)
     lines = [
         [
-            index.name(row.stage),
+            index.model_name(row.stage) if row.stage.stage == "base" else index.name(row.stage),
             stage_name(row.stage),
             parameters(row.stage.parameters),
             row.stage.retention.state if row.stage.retention else NOTHING,

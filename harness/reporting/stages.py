@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -63,7 +63,7 @@ class StageFiles:
     """One model at one stage: the base, the checkpoints of all folds and seeds after as much training, or a control.
 
     `prompt` says what stands before that which is scored; None where nothing does. `left_out` are the trainings of this
-    model that have no checkpoint here.
+    model that have no checkpoint here. `method` made the steps; the base stands beside those of each.
     """
 
     run: Run
@@ -73,6 +73,7 @@ class StageFiles:
     epoch: float | None
     checkpoints: tuple[Checkpoint, ...]
     left_out: tuple[Repeat, ...] = ()
+    method: str | None = None
 
     @property
     def provenance(self) -> Provenance:
@@ -129,7 +130,10 @@ class StageFiles:
 
 @dataclass(frozen=True)
 class Family:
-    """A base model, if it was scored, its steps in order, and its controls; all after one start token and prompt."""
+    """A base model, if it was scored, the steps of one method in order, and their controls.
+
+    All are after one start token and prompt.
+    """
 
     base: StageFiles | None
     steps: tuple[StageFiles, ...]
@@ -168,7 +172,7 @@ def find_runs(folders: Sequence[Path]) -> list[Run]:
 
 
 def families(runs: Sequence[Run]) -> list[Family]:
-    """The models of all runs, smallest first, each with its base model and its steps in order.
+    """The models of all runs, smallest first, each with its base model and its steps in order, method by method.
 
     Raises:
         ValueError: two results files claim to be the same weights and task, or the same stage with other weights, or a
@@ -179,25 +183,39 @@ def families(runs: Sequence[Run]) -> list[Family]:
     for item in placed((run.name, run.scored) for run in runs):
         grouped.setdefault(item.model, []).append(item)
     built = [
-        _family(run_of[items[0].run], items[0].prompt, [item.scored for item in items]) for items in grouped.values()
+        _family(run_of[items[0].run], items[0].prompt, method, scored)
+        for items in grouped.values()
+        for method, scored in _by_method([item.scored for item in items])
     ]
     return sorted(built, key=lambda family: _order(family.stages[0]))
 
 
-def _order(stage: StageFiles) -> tuple[int, str, str, str, str]:
-    provenance = stage.provenance
-    return (provenance.parameters or 0, provenance.model, stage.run.name, provenance.started_after, stage.prompt or "")
+def _order(stage: StageFiles) -> tuple[int, str, str, str, str, str]:
+    told = stage.provenance
+    beside = (stage.prompt or "", stage.method or "")
+    return (told.parameters or 0, told.model, stage.run.name, told.started_after, *beside)
 
 
-def _family(run: Run, prompt: str | None, scored: Sequence[Scored]) -> Family:
+def _by_method(scored: Sequence[Scored]) -> Iterator[tuple[str | None, list[Scored]]]:
+    """What each method made of a model, each time beside the model's base; the base alone where nothing was made."""
+    bases = [item for item in scored if item.provenance.stage == "base"]
+    made: dict[str | None, list[Scored]] = {}
+    for item in scored:
+        if item.provenance.stage != "base":
+            made.setdefault(item.provenance.method, []).append(item)
+    for method, items in (made or {None: []}).items():
+        yield method, [*bases, *items]
+
+
+def _family(run: Run, prompt: str | None, method: str | None, scored: Sequence[Scored]) -> Family:
     of_stage: dict[StageName, list[Scored]] = {"base": [], "step": [], "control": []}
     for item in scored:
         of_stage[item.provenance.stage].append(item)
     bases, trained = of_stage["base"], {repeat_of(item.provenance) for item in of_stage["step"]}
-    base = StageFiles(run, prompt, "base", None, None, _checkpoints(bases)) if bases else None
+    base = StageFiles(run, prompt, "base", None, None, _checkpoints(bases), method=method) if bases else None
     for item in scored:
         _require_one_model((bases or scored)[0], item)
-    steps = [_step(run, prompt, together, trained) for together in by_progress(of_stage["step"])]
+    steps = [_step(run, prompt, method, together, trained) for together in by_progress(of_stage["step"])]
     kinds = sorted({item.provenance.control or "" for item in of_stage["control"]})
     controls = [
         _checkpoints([item for item in of_stage["control"] if (item.provenance.control or "") == kind])
@@ -206,11 +224,13 @@ def _family(run: Run, prompt: str | None, scored: Sequence[Scored]) -> Family:
     return Family(
         base,
         tuple(sorted(steps, key=lambda stage: (stage.step or 0, stage.epoch or 0.0))),
-        tuple(StageFiles(run, prompt, "control", None, None, drawn) for drawn in controls),
+        tuple(StageFiles(run, prompt, "control", None, None, drawn, method=method) for drawn in controls),
     )
 
 
-def _step(run: Run, prompt: str | None, scored: Sequence[Scored], trained: set[Repeat]) -> StageFiles:
+def _step(
+    run: Run, prompt: str | None, method: str | None, scored: Sequence[Scored], trained: set[Repeat]
+) -> StageFiles:
     checkpoints = _checkpoints(scored)
     return StageFiles(
         run,
@@ -220,6 +240,7 @@ def _step(run: Run, prompt: str | None, scored: Sequence[Scored], trained: set[R
         max((item.provenance.epoch for item in scored if item.provenance.epoch is not None), default=None),
         checkpoints,
         tuple(sorted(trained - {checkpoint.repeat for checkpoint in checkpoints}, key=_in_order)),
+        method,
     )
 
 

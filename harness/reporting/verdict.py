@@ -61,6 +61,7 @@ def _judgement(stage: Stage, word: Word, family: list[Headline], text: str) -> J
     return Judgement(
         run=stage.run,
         model=stage.model,
+        method=stage.method,
         step=stage.step,
         word=word,
         retention=stage.retention.state if stage.retention else None,
@@ -286,17 +287,18 @@ def _progress(stage: Stage) -> str:
 
 
 def _by_size(index: Index) -> list[str]:
-    """How the stereotype score's distance from 50 changed, smallest model first, where sizes differ."""
-    told = []
+    """How the stereotype score's distance from 50 changed by each method, smallest model first, where sizes differ."""
+    told: dict[str | None, list[tuple[int, str]]] = {}
     for stages in index.families():
-        entry = index.entry(stages[-1], index.stereoset_task(), "ss")
+        last = stages[-1]
+        entry = index.entry(last, index.stereoset_task(), "ss")
         if entry and entry.distance_change is not None:
-            kept = stages[-1].retention
-            mark = " (broken)" if kept and kept.state == "broken" else ""
-            told.append((entry.parameters or 0, f"{index.name(stages[-1])} {signed(entry.distance_change)}{mark}"))
-    if len({parameters for parameters, _ in told}) < 2:
-        return []
-    changes = ", ".join(text for _, text in told)
+            mark = " (broken)" if last.retention and last.retention.state == "broken" else ""
+            change = f"{index.model_name(last)} {signed(entry.distance_change)}{mark}"
+            told.setdefault(last.method, []).append((entry.parameters or 0, change))
     return [
-        f"From the smallest model to the largest, the stereotype score's distance from 50 changed by: {changes} points."
+        f"{'' if method is None else f'{method}: '}From the smallest model to the largest, the stereotype score's "
+        f"distance from 50 changed by: {', '.join(change for _, change in changes)} points."
+        for method, changes in told.items()
+        if len({parameters for parameters, _ in changes}) > 1
     ]

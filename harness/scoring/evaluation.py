@@ -43,6 +43,7 @@ def score(
     seed: int | None = None,
     control: str | None = None,
     matched_by: MatchedBy | None = None,
+    method: str | None = None,
     checkpoint: str | None = None,
     inputs_sha256: str = "",
     command: str | None = None,
@@ -61,6 +62,7 @@ def score(
         gen_kwargs: over the generation arguments of all tasks, as lm-eval's `--gen_kwargs`.
         stage: with `step`, `epoch`, `fold`, `seed` and `checkpoint`: where in training the weights are from.
         control: what the weights were made by where it was no training; `matched_by` says how they were sized.
+        method: an experiment's name for what made the weights, or for what a control stands beside.
         inputs_sha256: what decided the scores, for whoever asks later whether they are up to date.
         command: what was called; by default this process's arguments.
 
@@ -95,6 +97,7 @@ def score(
         seed=seed,
         control=control,
         matched_by=matched_by,
+        method=method,
         checkpoint=checkpoint,
         inputs_sha256=inputs_sha256,
         **scoring_conditions(lm, results),

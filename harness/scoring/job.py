@@ -30,6 +30,7 @@ class JobTarget(BaseModel):
     epoch: float | None
     fold: int | None
     seed: int | None = None
+    method: str | None = None
     control: str | None = None
     matched_by: MatchedBy | None = None
     tasks: tuple[str, ...]
@@ -116,6 +117,7 @@ def _score_targets(job: Job) -> None:
             epoch=target.epoch,
             fold=target.fold,
             seed=target.seed,
+            method=target.method,
             control=target.control,
             matched_by=target.matched_by,
             checkpoint=None if target.checkpoint is None else str(target.checkpoint),

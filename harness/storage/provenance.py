@@ -145,7 +145,9 @@ class Provenance(_Record):
 
     `inputs_sha256` names everything that decided the scores, so that a finished stage is known when a run goes on.
     `stage` is "base" for an untrained model, "step" for a checkpoint and "control" for one that was made without
-    training, of the kind `control`, to compare steps with; `fold` counts from 0 and is None without cross-fitting.
+    training, of the kind `control`, to compare steps with; `method` is the experiment's name for what made a step, or
+    for what a control stands beside, None where an experiment has a single one. `fold` counts from 0 and is None
+    without cross-fitting.
     `seed` is that of the training or of the control, None where an experiment names none. `started_after` is the token
     that a sentence's first token is conditioned on, for a masked model the one that stands before it, "" where there is
     none. `generations` names each task that had texts generated.
@@ -169,6 +171,7 @@ class Provenance(_Record):
     trained_on: dict[str, int] | None = None
     lineage: Lineage | None = None
     stage: Literal["base", "step", "control"] = "base"
+    method: str | None = None
     control: str | None = None
     matched_by: MatchedBy | None = None
     step: int | None = None

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness import score
-from harness.experiments.experiment_file import check_name
+from harness.experiments.names import check_name
 from harness.scoring import eval_command
 from harness.scoring.eval_command import run
 from harness.scoring.eval_config import require_fitting_names
