@@ -219,6 +219,16 @@ def control(job: Annotated[Path, typer.Argument(help="Job file of a run's contro
     run_control(job)
 
 
+@app.command(hidden=True)
+def scale(job: Annotated[Path, typer.Argument(help="Job file of a run's scaling stage.")]) -> None:
+    """Take what training taught another number of times; `stereoscope run` starts this in one process."""
+    from harness.editing.scaling import run_scaling
+    from harness.machine.orphans import exit_with_run
+
+    exit_with_run()
+    run_scaling(job)
+
+
 @app.command()
 def model(
     name: Annotated[str, typer.Argument(help="smollm2-135m")],

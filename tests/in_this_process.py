@@ -6,8 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness.editing.job import run_control
+from harness.editing.scaling import run_scaling
 from harness.experiments.stage import Stage
 from harness.scoring.job import run_job
+
+JOBS: dict[str, Callable[[Path], None]] = {"score": run_job, "control": run_control, "scale": run_scaling}
 
 
 class Here:
@@ -30,6 +33,10 @@ class Here:
             if module == "training":
                 train(rest)
             else:
-                jobs: dict[str, Callable[[Path], None]] = {"score": run_job, "control": run_control}
+                jobs: dict[str, Callable[[Path], None]] = {
+                    "score": run_job,
+                    "control": run_control,
+                    "scale": run_scaling,
+                }
                 jobs[rest[0]](Path(rest[1]))
             assert stage.finished(), stage.name

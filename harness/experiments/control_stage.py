@@ -63,7 +63,7 @@ def control_stage(experiment: Experiment, model: PlannedModel, home: Path, contr
 
     arguments = (*program("harness"), "control", str(file))
     name = f"make {control.kind} control of {model.called}"
-    after = tuple(f"train {model.called}{training.label}" for training in trainings(model, home))
+    after = tuple(f"{model.stage}{training.label}" for training in trainings(model, home))
     shape = (launcher(None, gpus), arguments, needs(None, gpus))
     return Stage(name, *shape, finished, prepare, lambda: len(targets()), after)
 

@@ -21,6 +21,7 @@ from harness.experiments.experiment_file import Experiment, load
 from harness.experiments.launching import sigterm_raises
 from harness.experiments.local_executor import LocalExecutor
 from harness.experiments.preflight import check, check_controls, check_devices, check_packages
+from harness.experiments.scaling_stage import scaling_stage
 from harness.experiments.scoring_stage import (
     base_targets,
     checkpoint_targets,
@@ -107,21 +108,31 @@ def _stages(experiment: Experiment, model: PlannedModel, folder: Path, gpus: int
     free = scoring_gpus(experiment.scoring, gpus)
     base = partial(base_targets, experiment, model, home)
     yield scoring_stage(experiment, model, command, free, f"score {model.name}", home / "score-base.json", base)
+    names: set[str] = set()
     for treated in model.treatments:
-        yield from _treatment(experiment, treated, treated.home(home), gpus, command)
+        for stage in _treatment(experiment, treated, home, gpus, command):
+            if stage.name not in names:  # what several scales were taught is trained once
+                names.add(stage.name)
+                yield stage
 
 
-def _treatment(experiment: Experiment, model: PlannedModel, home: Path, gpus: int, command: str) -> Iterator[Stage]:
+def _treatment(
+    experiment: Experiment, model: PlannedModel, model_home: Path, gpus: int, command: str
+) -> Iterator[Stage]:
     """Train with each seed and score that; make each control and score that."""
-    free = scoring_gpus(experiment.scoring, gpus)
+    home, free = model.home(model_home), scoring_gpus(experiment.scoring, gpus)
 
     def score(name: str, file: str, targets: Callable[[], list[JobTarget]], *after: str) -> Stage:
         stage = scoring_stage(experiment, model, command, free, name, home / file, targets)
         return replace(stage, after=after)
 
-    for training in trainings(model, home):
-        train = training_stage(experiment, model, training, min(gpus, 1))
+    taught = trainings(model.teacher, model.teacher.home(model_home))
+    for training, its in zip(trainings(model, home), taught, strict=True):
+        train = training_stage(experiment, model.teacher, its, min(gpus, 1))
         yield train
+        if model.scale is not None:
+            train = scaling_stage(model, training, its, home)
+            yield train
         name = f"score checkpoints of {model.called}{training.label}"
         file = f"score-steps{training.label.replace(' ', '-')}.json"
         yield score(name, file, partial(checkpoint_targets, experiment, model, home, training), train.name)

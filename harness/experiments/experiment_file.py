@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from harness.experiments.method_entries import Methods, problems, training_of
+from harness.experiments.method_entries import Methods, problems, scales_of, training_of
 from harness.experiments.names import FileName
 from harness.experiments.places import Places, experiment_path
 from harness.machine.peers import HANG_SECONDS, PEER_SECONDS
@@ -194,7 +194,7 @@ def _checked(source: str, settings: Mapping[str, Any], lines: Lines) -> Experime
     for index, method in enumerate(file.methods):
         for key, problem in problems(method):
             raise ValueError(f"{_at(source, lines, ('methods', index, key))}: {problem}")
-        _check_training(source, lines, ("methods", index), method.settings, bool(file.seeds))
+        _check_training(source, lines, ("methods", index), training_of(method, {}), bool(file.seeds))
     return file
 
 
@@ -243,7 +243,7 @@ def resolved(file: ExperimentFile, places: Places = Places()) -> Experiment:  # 
 def _planned(file: ExperimentFile, model: ModelEntry, places: Places) -> PlannedModel:
     training = {**file.training, **model.training}
     methods = tuple(
-        PlannedMethod(entry.name, entry.kind, *_launched(training_of(entry, training), places))
+        PlannedMethod(entry.name, entry.kind, *_launched(training_of(entry, training), places), scales_of(entry))
         for entry in file.methods
     )
     alone, path, strategy = _launched(training, places)

@@ -75,4 +75,4 @@ def training_stage(experiment: Experiment, model: PlannedModel, training: Traini
     shape = model.accelerate_config
     start, wanted = launcher(launched(shape, home), gpus), needs(shape, gpus)
     arguments = (*program("training"), "--config", str(config))
-    return Stage(f"train {model.called}{training.label}", start, arguments, wanted, finished, prepare, progress)
+    return Stage(f"{model.stage}{training.label}", start, arguments, wanted, finished, prepare, progress)

@@ -20,13 +20,17 @@ class PlannedControl(NamedTuple):
 
 
 class PlannedMethod(NamedTuple):
-    """One of several ways to treat a model: all settings of its training, and how that is launched and spread."""
+    """One of several ways to treat a model: all settings of its training, and how that is launched and spread.
+
+    With `scales` there is a model for each, which has what was trained in it so many times.
+    """
 
     name: str
     kind: str
     training: Mapping[str, Any]
     accelerate_config: Path | None
     strategy: Strategy
+    scales: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,8 @@ class PlannedModel:
     `python -m training` alone. `accelerate_config` is the launch of the training, None one process; `strategy` says
     how that spreads it. `folder` is the experiment file's, where a model's folder is looked for first. With `seeds`
     each fold is trained with each of them; () leaves `training` its own seed. With `methods` each of `treatments` is
-    trained in place of what `training` says alone; `method` is the name of the one that this is.
+    trained in place of what `training` says alone; `method` is the name of the one that this is. With a `scale` it has
+    what the method `taught_by` trained in it so many times.
     """
 
     name: str
@@ -54,13 +59,15 @@ class PlannedModel:
     controls: tuple[PlannedControl, ...] = ()
     methods: tuple[PlannedMethod, ...] = ()
     method: str | None = None
+    scale: float | None = None
+    taught_by: str | None = None
 
     @property
     def treatments(self) -> tuple[PlannedModel, ...]:
-        """The model once for each method; itself where there are none."""
+        """The model once for each method and scale; itself where there are none."""
         if not self.methods:
             return (self,)
-        return tuple(
+        trained = [
             replace(
                 self,
                 training=one.training,
@@ -70,7 +77,22 @@ class PlannedModel:
                 method=one.name,
             )
             for one in self.methods
+        ]
+        return tuple(
+            model if scale is None else replace(model, method=f"{one.name}_{scale:g}", scale=scale, taught_by=one.name)
+            for one, model in zip(self.methods, trained, strict=True)
+            for scale in (one.scales or (None,))
         )
+
+    @property
+    def teacher(self) -> PlannedModel:
+        """What is trained where this is scaled: the same for all scales."""
+        return self if self.scale is None else replace(self, method=self.taught_by, scale=None, taught_by=None)
+
+    @property
+    def stage(self) -> str:
+        """What the stage is called that makes its checkpoints, without a seed."""
+        return f"{'train' if self.scale is None else 'scale'} {self.called}"
 
     @property
     def called(self) -> str:

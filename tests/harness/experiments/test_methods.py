@@ -7,10 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny_models
+import torch
 import yaml
 from in_this_process import Here
+from peft import PeftModel
+from safetensors.torch import load_file, save_file
 from tiny_models import byte_llama
+from transformers import AutoModelForCausalLM
 
+from harness.data.split import Split, bind, find_split, read_split
+from harness.editing.scaling import scale_adapter
 from harness.experiments.experiment import run
 from harness.experiments.experiment_file import load
 from harness.reporting.index import Index
@@ -113,6 +120,10 @@ def test_a_method_may_be_added_to_a_run_and_nothing_is_done_twice(model: Path, t
         ({"methods": [{"kind": "dpo", "learning_rte": 1}]}, r"line \d+: unknown key 'learning_rte'"),
         ({"methods": [{"kind": "dpo", "beta": 0}]}, "beta=0"),
         ({"methods": [{"kind": "dpo", "objective": "both"}]}, "a method's kind is its objective"),
+        ({"methods": [{"kind": "negate", "scales": [0.5, 0]}]}, r"line \d+: scales is \[0.5, 0\], expected"),
+        ({"methods": [{"kind": "negate", "scales": "-1"}]}, "expected a list of different numbers"),
+        ({"methods": [{"kind": "negate", "full": True}]}, "takes an adapter another number of times"),
+        ({"methods": [{"kind": "dpo", "scales": [1]}]}, "unknown key 'scales'"),
         ({"training": {"objective": "both"}}, "`objective` and `methods` contradict each other"),
     ],
 )
@@ -143,3 +154,58 @@ def test_each_method_has_a_control_of_its_own_as_large_as_what_it_did(model: Pat
     assert norms["strong"] > 2 * norms["balance"]
     beyond = {entry.method for entry in report.entries if entry.beyond_change is not None}
     assert beyond == set(made)
+
+
+def test_negate_trains_once_and_takes_what_was_learned_away_by_every_scale(model: Path, tmp_path: Path) -> None:
+    executor = Here()
+    methods = [{"kind": "negate", "scales": [-1, 0.5], "learning_rate": 0.02}]
+    run(write(tmp_path / "tiny.yaml", model, methods=methods), tmp_path / "out", executor=executor)
+    assert executor.started == [
+        "score tiny",
+        "train tiny by negate",
+        "scale tiny by negate_-1",
+        "score checkpoints of tiny by negate_-1",
+        "scale tiny by negate_0.5",
+        "score checkpoints of tiny by negate_0.5",
+    ]
+    home = tmp_path / "out" / "tiny" / "methods"
+    (taught,) = home.glob("negate/training/fold-0/checkpoint-2")
+    before = load_file(taught / "adapter_model.safetensors")
+    split = read_split(taught / "split.json")
+    for scale in (-1, 0.5):
+        (scaled,) = home.glob(f"negate_{scale}/training/fold-0/checkpoint-2")
+        after = load_file(scaled / "adapter_model.safetensors")
+        for name, weight in before.items():
+            assert torch.equal(after[name], weight * scale if "lora_B" in name else weight)
+        own = find_split(scaled)
+        assert own is not None
+        assert own.same_pairs(split)
+        assert own.base_weights_sha256 == split.base_weights_sha256 != own.weights_sha256
+    report = report_of(tmp_path / "out")
+    assert {judgement.method for judgement in report.judgements} == {"negate_-1", "negate_0.5"}
+
+
+def test_what_a_scaled_adapter_does_is_linear_in_the_scale(model: Path, tmp_path: Path) -> None:
+    """The plain way: base weights plus so many times the difference that merging the adapter makes."""
+    adapter = tiny_models.lora(model, tmp_path / "out" / "checkpoint-1")
+    bind(adapter, Split(data_sha256="", folds=1, fold=0, train=(), held_out=()), "a base", "its digest")
+    scale_adapter(adapter, tmp_path / "scaled" / "checkpoint-1", -0.5)
+
+    def merged(folder: Path) -> dict[str, torch.Tensor]:
+        base = AutoModelForCausalLM.from_pretrained(model)
+        return PeftModel.from_pretrained(base, str(folder)).merge_and_unload().state_dict()
+
+    base = AutoModelForCausalLM.from_pretrained(model).state_dict()
+    whole, found = merged(adapter), merged(tmp_path / "scaled" / "checkpoint-1")
+    assert any(not torch.equal(whole[name], base[name]) for name in base)
+    for name, weight in base.items():
+        torch.testing.assert_close(found[name], weight - 0.5 * (whole[name] - weight))
+
+
+def test_an_adapter_with_more_than_lora_in_it_is_not_scaled(model: Path, tmp_path: Path) -> None:
+    adapter = tiny_models.lora(model, tmp_path / "checkpoint-1")
+    weights = load_file(adapter / "adapter_model.safetensors")
+    save_file({**weights, "base_model.model.lm_head.weight": torch.ones(2)}, adapter / "adapter_model.safetensors")
+    with pytest.raises(ValueError, match=r"lm_head\.weight is no LoRA matrix"):
+        scale_adapter(adapter, tmp_path / "scaled", -1)
+    assert not (tmp_path / "scaled").exists()
