@@ -98,7 +98,7 @@ def _groups(section: Any, at: _Place) -> tuple[str, ...]:
             f"{at(unknown[0])}: unknown key {brief_name(unknown[0])!r}; expected {', '.join(_KEYS)}"
             f"{did_you_mean(unknown[0], _KEYS)}"
         )
-    groups = section.get("groups")
+    groups: Any = section.get("groups")
     if not _are_words(groups) or len(set(groups)) != len(groups) or len(groups) < 2:
         line = at("groups") if "groups" in section else at()
         raise ValueError(f"{line}: groups is {shown(groups)}, expected the names of two groups or more")
