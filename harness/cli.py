@@ -13,6 +13,7 @@ import typer
 from harness.completion import EvalCommand
 from harness.data.fetch import app as data_app
 from harness.experiments.launching import Stopped
+from harness.mitigation.command import project_command
 from harness.terminal.bars import bars_on_terminals_only
 from harness.terminal.logs import start_logging
 from harness.terminal.printable import printable
@@ -197,6 +198,9 @@ def classify(
 
     for file in reclassify(results_dir, classifier, label, data_dir, allow_pickle):
         print(printable(file))
+
+
+app.command(name="project")(project_command)
 
 
 @app.command(hidden=True)

@@ -15,7 +15,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from harness.mitigation.projection import Examples, Projection, Settings, without
+from harness.mitigation.projection import Examples, Projection, without
+from harness.mitigation.record import Settings
 
 ROUNDS = 10
 """Where the settings name none; `project` sets 80 for masked models."""
@@ -33,8 +34,8 @@ def inlp(examples: Examples, settings: Settings, takes_shift: bool = False) -> P
     found = torch.zeros(0, width, dtype=torch.float64)
     for number in range(1, rounds + 1):
         left = without(found) if len(found) else None
-        weights = _weights(features if left is None else left(features), classes)
-        found = torch.cat([found, weights if left is None else left(weights)])
+        weights = _weights(features if left is None else left.of(features), classes)
+        found = torch.cat([found, weights if left is None else left.of(weights)])
         if int(torch.linalg.matrix_rank(found)) >= width:
             raise ValueError(
                 f"rounds={rounds}: after {number} of them INLP has taken off all {width} dimensions of the hidden "

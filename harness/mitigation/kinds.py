@@ -6,7 +6,11 @@ from collections.abc import Mapping
 
 from harness.mitigation.inlp import inlp
 from harness.mitigation.leace import leace
-from harness.mitigation.projection import Fit
+from harness.mitigation.projection import Kind
 from harness.mitigation.sentence_debias import sentence_debias
 
-PROJECTIONS: Mapping[str, Fit] = {"sentence_debias": sentence_debias, "inlp": inlp, "leace": leace}
+PROJECTIONS: Mapping[str, Kind] = {
+    "sentence_debias": Kind(sentence_debias),
+    "inlp": Kind(inlp, needs_neutral=True),
+    "leace": Kind(leace),
+}

@@ -20,7 +20,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from harness.mitigation.projection import Examples, Projection, Settings
+from harness.mitigation.projection import Examples, Projection
+from harness.mitigation.record import Settings
 
 NEGLIGIBLE = 1e-10
 """An eigenvalue below this share of the largest is none: features in float32 have no more digits."""

@@ -1,4 +1,4 @@
-"""What every projection is: an affine map of the last hidden state, the examples it is made from, and its settings."""
+"""What every projection is: an affine map of the last hidden state, and the examples that it is made from."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
+
+from harness.mitigation.record import Settings
 
 
 class Projection(NamedTuple):
@@ -16,7 +17,7 @@ class Projection(NamedTuple):
     matrix: Tensor
     shift: Tensor
 
-    def __call__(self, features: Tensor) -> Tensor:
+    def of(self, features: Tensor) -> Tensor:
         """Of each row of [..., D], in the type of the features."""
         mapped = features.double() @ self.matrix.T + self.shift
         return mapped.to(features.dtype)
@@ -42,26 +43,18 @@ class Examples(NamedTuple):
 
     def mapped(self, projection: Projection) -> Examples:
         """The same examples after a projection."""
-        return Examples(projection(self.versions), projection(self.neutral))
-
-
-class Settings(BaseModel):
-    """Of all kinds together; each says which it reads.
-
-    `components` of SentenceDebias; `rounds` of INLP, None for the literature's 80 of masked models and 10 of others;
-    `sentences` of each group and without any, at most; `seed` of their draw.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    components: int = Field(1, ge=1)
-    rounds: int | None = Field(None, ge=1)
-    sentences: int = Field(10_000, ge=1)
-    seed: int = 0
+        return Examples(projection.of(self.versions), projection.of(self.neutral))
 
 
 Fit: TypeAlias = Callable[[Examples, Settings, bool], Projection]
 """From examples, settings, and whether a shift can be written into the model, to a projection."""
+
+
+class Kind(NamedTuple):
+    """A way to make a projection, and whether it needs sentences without a listed word too."""
+
+    fit: Fit
+    needs_neutral: bool = False
 
 
 def without(directions: Tensor) -> Projection:

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import torch
 
-from harness.mitigation.projection import Examples, Projection, Settings, without
+from harness.mitigation.projection import Examples, Projection, without
+from harness.mitigation.record import Settings
 
 
 def sentence_debias(examples: Examples, settings: Settings, takes_shift: bool = False) -> Projection:

@@ -10,7 +10,8 @@ from torch import Tensor
 from harness.mitigation.inlp import inlp
 from harness.mitigation.kinds import PROJECTIONS
 from harness.mitigation.leace import leace
-from harness.mitigation.projection import Examples, Projection, Settings, without
+from harness.mitigation.projection import Examples, Projection, without
+from harness.mitigation.record import Settings
 from harness.mitigation.sentence_debias import sentence_debias
 
 WIDTH = 12
@@ -44,14 +45,14 @@ def explained(features: Tensor, labels: Tensor) -> float:
 
 
 def change(projection: Projection, features: Tensor) -> float:
-    return float((projection(features) - features).square().sum(1).mean())
+    return float((projection.of(features) - features).square().sum(1).mean())
 
 
 @pytest.mark.parametrize("kind", PROJECTIONS)
 @pytest.mark.parametrize("groups", [2, 3])
 def test_it_is_a_projection_and_says_how_many_dimensions_are_gone(kind: str, groups: int) -> None:
     examples = planted(groups)
-    projection = PROJECTIONS[kind](examples, SETTINGS, True)
+    projection = PROJECTIONS[kind].fit(examples, SETTINGS, True)
     twice = projection.after(projection)
     torch.testing.assert_close(twice.matrix, projection.matrix)
     torch.testing.assert_close(twice.shift, projection.shift)
@@ -65,7 +66,7 @@ def test_after_leace_least_squares_finds_the_group_no_better_than_a_constant(gro
     features, labels = flat(planted(groups))
     assert explained(features, labels) > 0.3
     projection = leace(planted(groups), SETTINGS, takes_shift)
-    assert explained(projection(features), labels) == pytest.approx(0, abs=1e-9)
+    assert explained(projection.of(features), labels) == pytest.approx(0, abs=1e-9)
     assert bool(projection.shift.any()) == takes_shift
 
 
@@ -76,7 +77,7 @@ def test_leace_changes_features_less_than_whatever_else_erases_the_group() -> No
     mean_difference = without(differences.double().mean(0, keepdim=True))
     affine, linear = leace(examples, SETTINGS, True), leace(examples, SETTINGS, False)
     many = inlp(examples, Settings(rounds=3), False)
-    assert explained(mean_difference(features), labels) == pytest.approx(0, abs=1e-9)
+    assert explained(mean_difference.of(features), labels) == pytest.approx(0, abs=1e-9)
     assert change(affine, features) < change(linear, features) < change(mean_difference, features)
     assert change(linear, features) < change(many, features)
 
@@ -95,12 +96,12 @@ def test_leace_of_fewer_sentences_than_dimensions_leaves_the_rest_of_the_space_a
     features, labels = flat(examples)
     projection = leace(examples, SETTINGS, True)
     assert explained(features, labels) == pytest.approx(1), "8 features in 12 dimensions fit anything"
-    assert explained(projection(features), labels) == pytest.approx(0, abs=1e-9)
-    shifted = projection(features) - projection(features).mean(0)
+    assert explained(projection.of(features), labels) == pytest.approx(0, abs=1e-9)
+    shifted = projection.of(features) - projection.of(features).mean(0)
     assert float((shifted.T @ (labels - 0.5)).abs().max()) < 1e-9
     _, _, rows = torch.linalg.svd(features - features.mean(0))
     beyond = rows[7:] + features.mean(0)
-    torch.testing.assert_close(projection(beyond), beyond)
+    torch.testing.assert_close(projection.of(beyond), beyond)
 
 
 def test_sentence_debias_takes_the_direction_in_which_unit_vectors_differ() -> None:
@@ -121,7 +122,7 @@ def test_sentence_debias_of_triples_centres_each_triple() -> None:
     first, second = torch.linalg.eigh(scatter)[1][:, -1], torch.linalg.eigh(scatter)[1][:, -2]
     projection = sentence_debias(examples, Settings(components=2))
     for direction in (first, second):
-        assert float(projection(direction).norm()) < 1e-6
+        assert float(projection.of(direction).norm()) < 1e-6
 
 
 def test_after_inlp_the_same_classifier_is_hardly_better_than_a_guess() -> None:
@@ -136,7 +137,7 @@ def test_after_inlp_the_same_classifier_is_hardly_better_than_a_guess() -> None:
         return float(machine.score(x.numpy(), classes))
 
     assert accuracy(features) > 0.75
-    assert accuracy(inlp(examples, SETTINGS)(features)) < 0.6
+    assert accuracy(inlp(examples, SETTINGS).of(features)) < 0.6
 
 
 def test_inlp_refuses_to_take_all_there_is() -> None:
@@ -157,12 +158,12 @@ def test_more_components_than_directions_are_refused() -> None:
 
 def test_one_after_the_other_keeps_what_the_first_took_off() -> None:
     first_type, second_type = planted(), planted(3, seed=1)
-    for kind in PROJECTIONS.values():
+    for kind, _ in PROJECTIONS.values():
         first = kind(first_type, SETTINGS, True)
         both = kind(second_type.mapped(first), SETTINGS, True).after(first)
         if kind is leace:
             for examples in (first_type, second_type):
                 features, labels = flat(examples)
-                assert explained(both(features), labels) == pytest.approx(0, abs=1e-8)
+                assert explained(both.of(features), labels) == pytest.approx(0, abs=1e-8)
         else:
             torch.testing.assert_close(both.matrix @ first.matrix, both.matrix)
