@@ -65,9 +65,9 @@ def place_of(model: Any, family: Family) -> Place:
         return _linear(model, MASKED[kind], kind)
     if family == "seq2seq" and kind not in SEQ2SEQ:
         raise ValueError(
-            f"{kind}: whenever an encoder-decoder of this type is loaded, its vocabulary head is tied to its embeddings "
-            "or read as if it were, so that a projection cannot be written into the head alone. Of encoder-decoders "
-            f"{' and '.join(SEQ2SEQ)} are taken"
+            f"{kind}: whenever an encoder-decoder of this type is loaded, its vocabulary head is tied to its "
+            "embeddings or read as if it were, so that a projection cannot be written into the head alone. Of "
+            f"encoder-decoders {' and '.join(SEQ2SEQ)} are taken"
         )
     head = model.get_output_embeddings()
     path = next((name for name, module in model.named_modules() if module is head), None)
