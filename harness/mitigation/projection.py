@@ -42,8 +42,8 @@ class Examples(NamedTuple):
     neutral: Tensor
 
     def mapped(self, projection: Projection) -> Examples:
-        """The same examples after a projection."""
-        return Examples(projection.of(self.versions), projection.of(self.neutral))
+        """The same examples after a projection, in float64: what is rounded would be found again by the next fit."""
+        return Examples(projection.of(self.versions.double()), projection.of(self.neutral.double()))
 
 
 Fit: TypeAlias = Callable[[Examples, Settings, bool], Projection]

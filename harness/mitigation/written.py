@@ -102,5 +102,5 @@ def _require_equal(lm: TransformersLM, expected: Sequence[Tensor], found: Sequen
 
 @torch.inference_mode()
 def _logits(lm: TransformersLM, sentence: str) -> Tensor:
-    logits: Tensor = lm.whole_model(**inputs(lm, [as_read(lm, sentence)])).logits
+    logits: Tensor = lm.whole_model(**inputs(lm, as_read(lm, sentence))).logits
     return logits.float().cpu()

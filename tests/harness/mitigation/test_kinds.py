@@ -161,6 +161,7 @@ def test_one_after_the_other_keeps_what_the_first_took_off() -> None:
     for kind, _ in PROJECTIONS.values():
         first = kind(first_type, SETTINGS, True)
         both = kind(second_type.mapped(first), SETTINGS, True).after(first)
+        assert both.removed == first.removed + kind(second_type, SETTINGS, True).removed
         if kind is leace:
             for examples in (first_type, second_type):
                 features, labels = flat(examples)

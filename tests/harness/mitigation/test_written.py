@@ -28,17 +28,25 @@ def an_oblique_projection(width: int, shift: bool) -> Projection:
     return Projection(matrix, constant if shift else torch.zeros_like(constant))
 
 
-def called(lm: Any, sentence: str) -> tuple[dict[str, Tensor], slice]:
-    """What a model is called with, spelled out by family, and where the sentence's own tokens are."""
+def called(lm: Any, sentence: str) -> list[tuple[dict[str, Tensor], slice]]:
+    """What a model is called with, spelled out by family, and where the states that are read stand."""
     tokenizer, model = lm.tokenizer, lm.whole_model
     own = tokenizer(sentence, add_special_tokens=False)["input_ids"]
     if lm.family == "masked":
-        return {"input_ids": torch.tensor([tokenizer(sentence)["input_ids"]])}, slice(1, 1 + len(own))
+        return [({"input_ids": torch.tensor([tokenizer(sentence)["input_ids"]])}, slice(1, 1 + len(own)))]
     if lm.family == "causal":
-        return {"input_ids": torch.tensor([[tokenizer.bos_token_id, *own]])}, slice(1, None)
-    start = model.config.decoder_start_token_id
-    source = torch.tensor([tokenizer(sentence)["input_ids"]])
-    return {"input_ids": source, "decoder_input_ids": torch.tensor([[start, *own]])}, slice(1, None)
+        return [({"input_ids": torch.tensor([[tokenizer.bos_token_id, *own]])}, slice(1, None))]
+    mark, end = tokenizer.convert_tokens_to_ids(["<extra_id_0>", "</s>"])
+    return [
+        (
+            {
+                "input_ids": torch.tensor([[*own[:hidden], mark, *own[hidden + 1 :], end]]),
+                "decoder_input_ids": torch.tensor([[model.config.decoder_start_token_id, mark]]),
+            },
+            slice(1, None),
+        )
+        for hidden in sorted({len(own) * eighth // 8 for eighth in (1, 3, 5, 7)} if len(own) > 3 else range(len(own)))
+    ]
 
 
 def last_state(lm: Any, inputs: dict[str, Tensor]) -> Tensor:
@@ -54,8 +62,8 @@ def test_features_are_means_of_the_last_hidden_state_over_the_sentences_own_toke
     place = with_own_head(lm)
     expected = []
     for sentence in SENTENCES:
-        inputs, own = called(lm, sentence)
-        expected.append(last_state(lm, inputs)[own].mean(0))
+        rows = [last_state(lm, inputs)[read].mean(0) for inputs, read in called(lm, sentence)]
+        expected.append(torch.stack(rows).mean(0))
     found = features(lm, place, SENTENCES)
     assert found.dtype == torch.float32
     torch.testing.assert_close(found, torch.stack(expected), atol=1e-5, rtol=1e-4)
@@ -65,7 +73,7 @@ def test_features_are_means_of_the_last_hidden_state_over_the_sentences_own_toke
 def test_parting_the_head_from_the_embeddings_changes_no_logit(model: Path) -> None:
     base, lm = load_lm(str(model)), load_lm(str(model))
     with_own_head(lm)
-    inputs, _ = called(base, SENTENCES[2])
+    inputs, _ = called(base, SENTENCES[2])[0]
     expected = base.whole_model(**inputs).logits
     torch.testing.assert_close(
         lm.whole_model(**inputs).logits, expected, atol=1e-6 * float(expected.abs().max()), rtol=0
@@ -82,7 +90,7 @@ def test_a_written_model_loaded_again_gives_the_logits_of_the_base_with_a_hook(m
     embeddings = again.whole_model.get_input_embeddings().weight
     assert torch.equal(embeddings, base.whole_model.get_input_embeddings().weight)
     for sentence in SENTENCES:
-        inputs, _ = called(base, sentence)
+        inputs, _ = called(base, sentence)[0]
         untouched = base.whole_model(**inputs).logits
         with projected(hooked, projection):
             expected = base.whole_model(**inputs).logits
