@@ -51,12 +51,13 @@ def features(lm: TransformersLM, place: Place, sentences: Sequence[str]) -> Tens
         read = _rows(lm, sentence)
         rows += read
         owners += [number] * len(read)
-    order = sorted(range(len(rows)), key=lambda number: (-len(rows[number].ids), number))
+    sizes = [max(len(row.ids), len(row.source)) for row in rows]
+    order = sorted(range(len(rows)), key=lambda number: (-sizes[number], number))
     of_rows = torch.zeros(len(rows), place.width)
     with progress(len(rows), "Features") as bar:
         for batch, means in lm.over_batches(
             order,
-            lambda number: max(len(rows[number].ids), len(rows[number].source)),
+            sizes.__getitem__,
             lambda batch: _means(lm, place, [rows[number] for number in batch]),
             lambda _: 1,
         ):

@@ -19,7 +19,8 @@ class Projection(NamedTuple):
 
     def of(self, features: Tensor) -> Tensor:
         """Of each row of [..., D], in the type of the features."""
-        mapped = features.double() @ self.matrix.T + self.shift
+        matrix, shift = self.matrix.to(features.device), self.shift.to(features.device)
+        mapped = features.double() @ matrix.T + shift
         return mapped.to(features.dtype)
 
     def after(self, first: Projection) -> Projection:
