@@ -13,6 +13,8 @@ import typer
 from harness.completion import EvalCommand
 from harness.data.fetch import app as data_app
 from harness.experiments.launching import Stopped
+from harness.mitigation.command import project_command
+from harness.models.commands import app as model_app
 from harness.terminal.bars import bars_on_terminals_only
 from harness.terminal.logs import start_logging
 from harness.terminal.printable import printable
@@ -29,6 +31,7 @@ app = typer.Typer(
     context_settings={"token_normalize_func": lambda name: name.replace("_", "-")},
 )
 app.add_typer(data_app, name="data", help="List, fetch and verify the benchmark data.")
+app.add_typer(model_app, name="model", help="Write a real model as a transformers folder, without a model hub.")
 
 _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
@@ -199,6 +202,9 @@ def classify(
         print(printable(file))
 
 
+app.command(name="project")(project_command)
+
+
 @app.command(hidden=True)
 def score(job: Annotated[Path, typer.Argument(help="Job file of a run's scoring stage.")]) -> None:
     """Score a base and its checkpoints; `stereoscope run` starts this, under accelerate where it says so."""
@@ -227,19 +233,6 @@ def scale(job: Annotated[Path, typer.Argument(help="Job file of a run's scaling 
 
     exit_with_run()
     run_scaling(job)
-
-
-@app.command()
-def model(
-    name: Annotated[str, typer.Argument(help="smollm2-135m")],
-    folder: Annotated[Path, typer.Argument(help="Folder to write the model into.")],
-) -> None:
-    """Write a small real model, SmolLM2-135M-Instruct from PyPI, as a transformers folder; no model hub is needed."""
-    if name != "smollm2-135m":
-        raise typer.BadParameter(f"{name!r}: the one model that installs from PyPI is smollm2-135m")
-    from harness.models.smollm2 import write_smollm2
-
-    write_smollm2(folder)
 
 
 def _ray(address: str | None) -> Executor:

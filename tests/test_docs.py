@@ -86,9 +86,10 @@ def check_stereoscope(arguments: list[str]) -> None:
         check_train(rest)
         return
     command = typer.main.get_command(app)
-    for word in [name, *rest[:1]] if name == "data" else [name]:
+    nested = name in ("data", "model")
+    for word in [name, *rest[:1]] if nested else [name]:
         command = command.commands[word]  # type: ignore[attr-defined]
-    given = rest[1:] if name == "data" else rest
+    given = rest[1:] if nested else rest
     # A command that is only spoken of ("`stereoscope report`") comes without what it needs.
     context = command.make_context(name, given, resilient_parsing=not given)
     for word in given:

