@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import tiny_models
 import torch
-from conftest import MAKERS, MT5, random_model
+from projected_models import MAKERS, MT5, random_model
 from torch import Tensor
 
 from harness.mitigation.features import features
