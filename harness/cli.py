@@ -137,7 +137,7 @@ def plan(
     from harness.experiments.experiment_file import load
     from harness.planning.plan_table import plan as lines
 
-    for line in lines(load(experiment).treatments, device, host_gib):
+    for line in lines(load(experiment).trained, device, host_gib):
         print(printable(line), flush=True)
 
 
@@ -223,6 +223,16 @@ def control(job: Annotated[Path, typer.Argument(help="Job file of a run's contro
 
     exit_with_run()
     run_control(job)
+
+
+@app.command(hidden=True)
+def projection(job: Annotated[Path, typer.Argument(help="Job file of a run's projection stage.")]) -> None:
+    """Make the projection of a method; `stereoscope run` starts this in one process."""
+    from harness.machine.orphans import exit_with_run
+    from harness.mitigation.job import run_projection
+
+    exit_with_run()
+    run_projection(job)
 
 
 @app.command(hidden=True)

@@ -8,9 +8,15 @@ from pathlib import Path
 from harness.editing.job import run_control
 from harness.editing.scaling import run_scaling
 from harness.experiments.stage import Stage
+from harness.mitigation.job import run_projection
 from harness.scoring.job import run_job
 
-JOBS: dict[str, Callable[[Path], None]] = {"score": run_job, "control": run_control, "scale": run_scaling}
+JOBS: dict[str, Callable[[Path], None]] = {
+    "score": run_job,
+    "control": run_control,
+    "scale": run_scaling,
+    "projection": run_projection,
+}
 
 
 class Here:
@@ -33,10 +39,5 @@ class Here:
             if module == "training":
                 train(rest)
             else:
-                jobs: dict[str, Callable[[Path], None]] = {
-                    "score": run_job,
-                    "control": run_control,
-                    "scale": run_scaling,
-                }
-                jobs[rest[0]](Path(rest[1]))
+                JOBS[rest[0]](Path(rest[1]))
             assert stage.finished(), stage.name

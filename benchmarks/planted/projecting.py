@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.mitigation.project import project
-from harness.mitigation.record import ProjectionRecord, Settings
 from harness.storage.files import atomic_write
+from harness.storage.projections import ProjectionRecord, Settings
 from planted.corpus import ATTRIBUTE_PAIRS, GROUP_PAIRS, Corpus
 
 BIAS_TYPES = ("groups", "attributes")

@@ -21,6 +21,7 @@ from harness.experiments.experiment_file import Experiment, load
 from harness.experiments.launching import sigterm_raises
 from harness.experiments.local_executor import LocalExecutor
 from harness.experiments.preflight import check, check_controls, check_devices, check_packages
+from harness.experiments.projection_stage import projection_stage, projection_targets
 from harness.experiments.scaling_stage import scaling_stage
 from harness.experiments.scoring_stage import (
     base_targets,
@@ -77,9 +78,8 @@ def run(
         from harness.planning.plan import known_config, model_plan
 
         check(experiment, known_config)
-        for model in experiment.models:
-            for treated in model.treatments:
-                print(printable(model_plan(treated)))
+        for model in experiment.trained:
+            print(printable(model_plan(model)))
         for title, stage in titled(stages):
             print(printable(f"{title}: {shown_command(stage.command, secrets_among({}))}"))
         print(f"[{len(stages) + 1}/{len(stages) + 1}] report: stereoscope report {printable(folder)}")
@@ -126,6 +126,12 @@ def _treatment(
         stage = scoring_stage(experiment, model, command, free, name, home / file, targets)
         return replace(stage, after=after)
 
+    if model.projection is not None:
+        make = projection_stage(experiment, model, home, free)
+        yield make
+        targets = partial(projection_targets, experiment, model, home)
+        yield score(f"score {model.called}", "score.json", targets, make.name)
+        return
     taught = trainings(model.teacher, model.teacher.home(model_home))
     for training, its in zip(trainings(model, home), taught, strict=True):
         train = training_stage(experiment, model.teacher, its, min(gpus, 1))
@@ -148,7 +154,8 @@ def _data(experiment: Experiment) -> list[str]:
     """Every data set that a stage will read."""
     found = {"crows_pairs"}
     for model in experiment.models:
-        found |= {*sources_of(model.tasks), *(["wikitext2_valid"] if model.controls else [])}
+        reads = model.controls or any(one.projection and one.projection.text is None for one in model.methods)
+        found |= {*sources_of(model.tasks), *(["wikitext2_valid"] if reads else [])}
     return sorted(found)
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from harness.experiments.method_entries import Methods, problems, scales_of, training_of
+from harness.experiments.method_entries import Methods, problems, projection_of, scales_of, training_of
 from harness.experiments.names import FileName
 from harness.experiments.places import Places, experiment_path
 from harness.machine.peers import HANG_SECONDS, PEER_SECONDS
@@ -141,9 +141,10 @@ class Experiment:
     folder: Path
 
     @property
-    def treatments(self) -> tuple[PlannedModel, ...]:
-        """Every model by every method."""
-        return tuple(treated for model in self.models for treated in model.treatments)
+    def trained(self) -> tuple[PlannedModel, ...]:
+        """Every model by every method that trains it."""
+        every = (treated for model in self.models for treated in model.treatments)
+        return tuple({one.teacher.called: one.teacher for one in every if one.projection is None}.values())
 
 
 def load(path: Path) -> Experiment:
@@ -243,7 +244,13 @@ def resolved(file: ExperimentFile, places: Places = Places()) -> Experiment:  # 
 def _planned(file: ExperimentFile, model: ModelEntry, places: Places) -> PlannedModel:
     training = {**file.training, **model.training}
     methods = tuple(
-        PlannedMethod(entry.name, entry.kind, *_launched(training_of(entry, training), places), scales_of(entry))
+        PlannedMethod(
+            entry.name,
+            entry.kind,
+            *_launched(training_of(entry, training), places),
+            scales_of(entry),
+            projection_of(entry, places),
+        )
         for entry in file.methods
     )
     alone, path, strategy = _launched(training, places)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from harness.experiments.names import FileName
+from harness.experiments.places import Places
+from harness.planning.planned_model import PlannedProjection
+from harness.storage.projections import Settings
 from harness.storage.reading import shown
 from harness.terminal.nearest import did_you_mean
 
@@ -20,7 +24,10 @@ TRAINED: Mapping[str, Mapping[str, Any]] = {
 SCALED: Mapping[str, Mapping[str, Any]] = {"negate": {"objective": "more"}}
 """Kinds that train an adapter and then take what it learned another number of times: task vectors."""
 
-KINDS: Mapping[str, Mapping[str, Any]] = {**TRAINED, **SCALED}
+PROJECTED = ("sentence_debias", "inlp", "leace")
+"""Kinds that write a projection of the last hidden state into the weights: see `harness.mitigation`."""
+
+KINDS = (*TRAINED, *SCALED, *PROJECTED)
 
 SCALES = (-0.25, -0.5, -1.0)
 """The numbers of times where an entry names none; published work takes -0.5 (BiasFreeBench)."""
@@ -42,9 +49,11 @@ class MethodEntry(BaseModel):
 
 def training_of(entry: MethodEntry, training: Mapping[str, Any]) -> dict[str, Any]:
     """All settings of a method's training: the experiment's and model's, its kind's, and its own over them."""
+    if entry.kind in PROJECTED:
+        return {}
     ours = ("scales",) if entry.kind in SCALED else ()
     own = {key: value for key, value in entry.settings.items() if key not in ours}
-    return {**training, **KINDS[entry.kind], **own}
+    return {**training, **{**TRAINED, **SCALED}[entry.kind], **own}
 
 
 def scales_of(entry: MethodEntry) -> tuple[float, ...]:
@@ -52,16 +61,51 @@ def scales_of(entry: MethodEntry) -> tuple[float, ...]:
     return tuple(entry.settings.get("scales", SCALES)) if entry.kind in SCALED else ()
 
 
+def projection_of(entry: MethodEntry, places: Places) -> PlannedProjection | None:
+    """What a projection takes out; None of a method that is none."""
+    if entry.kind not in PROJECTED:
+        return None
+    asked = _Projection.model_validate(entry.settings)
+    text, words = (None if file is None else Path(places.find(str(file))) for file in (asked.text, asked.words))
+    return PlannedProjection(entry.kind, asked.own, asked.bias_types, text, words)
+
+
+class _Projection(Settings):
+    """The settings of a projection, and of the text that it is fitted on."""
+
+    bias_types: Annotated[tuple[str, ...], Field(min_length=1)] = ("gender",)
+    text: Path | None = None
+    words: Path | None = None
+
+    @property
+    def own(self) -> Settings:
+        """Those that decide how it is fitted."""
+        return Settings(**{name: getattr(self, name) for name in Settings.model_fields})
+
+
 def problems(entry: MethodEntry) -> Iterator[tuple[str, str]]:
     """A key of an entry that is not as it should be, and what is wrong with it."""
     if entry.kind not in KINDS:
         yield "kind", f"no method {entry.kind!r}; there are {', '.join(KINDS)}{did_you_mean(entry.kind, KINDS)}"
+    elif entry.kind in PROJECTED:
+        yield from _wrong_projection(entry)
     elif entry.kind in SCALED and (wrong := _wrong_scales(entry.settings.get("scales", SCALES))):
         yield "scales", wrong
     elif entry.kind in SCALED and entry.settings.get("full"):
         yield "full", f"{entry.kind} takes an adapter another number of times; leave `full` out"
     elif "objective" in entry.settings:
         yield "objective", f"a method's kind is its objective ({entry.kind}); drop it"
+
+
+def _wrong_projection(entry: MethodEntry) -> Iterator[tuple[str, str]]:
+    try:
+        _Projection.model_validate(entry.settings)
+    except ValidationError as error:
+        for item in error.errors():
+            key = str(item["loc"][0]) if item["loc"] else "kind"
+            known = ", ".join(_Projection.model_fields)
+            unknown = item["type"] == "extra_forbidden"
+            yield key, f"unknown key {key!r}; {entry.kind} has {known}" if unknown else f"{key}: {item['msg']}"
 
 
 def _wrong_scales(scales: Any) -> str | None:

@@ -43,8 +43,9 @@ def check(experiment: Experiment, config_of: Callable[[PlannedModel], Pretrained
         config = _config(experiment, model, config_of)
         require_known_arguments(model.model_args, config)
         _check_tasks(experiment, model, config)
-        for treated in model.treatments:
-            _check_precision(experiment, treated, config)
+        _check_projections(experiment, model, config)
+    for model in experiment.trained:
+        _check_precision(experiment, model, _config(experiment, model, config_of))
 
 
 def check_packages(experiment: Experiment) -> None:
@@ -54,7 +55,7 @@ def check_packages(experiment: Experiment) -> None:
         ValueError: names the extra to install.
     """
     scoring = read_strategy(experiment.scoring.accelerate_config, {})
-    for strategy in (scoring, *(model.strategy for model in experiment.treatments)):
+    for strategy in (scoring, *(model.strategy for model in experiment.trained)):
         require_deepspeed(strategy)
 
 
@@ -65,7 +66,7 @@ def check_devices(experiment: Experiment) -> None:
         ValueError: names the model, what it asks for and what to take instead.
     """
     gpus = visible_gpus()
-    for model in experiment.treatments:
+    for model in experiment.trained:
         if model.strategy.machines == 1:
             try:
                 require_able(model.strategy, gpus)
@@ -104,7 +105,7 @@ def check_controls(experiment: Experiment) -> None:
         FileNotFoundError: the data folder has no validation text.
         ValueError: names the model, and what to set instead.
     """
-    for model in experiment.treatments:
+    for model in experiment.trained:
         if not model.controls:
             continue
         where = f"{experiment.name}, model {model.name}: controls"
@@ -117,6 +118,22 @@ def check_controls(experiment: Experiment) -> None:
                 require_sentinels(load_tokenizer({**model.model_args, **source}), "perplexity on running text")
             except ValueError as error:
                 raise ValueError(f"{where}: {error}, or drop `controls`") from error
+
+
+def _check_projections(experiment: Experiment, model: PlannedModel, config: PretrainedConfig) -> None:
+    """A place in the model for each projection, and enough sentences about each group in its text."""
+    for method in model.methods:
+        if (asked := method.projection) is None:
+            continue
+        from harness.data.sentences import running_text
+        from harness.mitigation.place import require_place
+        from harness.mitigation.project import about_groups
+
+        try:
+            require_place(config.model_type, family(config))
+            about_groups(running_text(asked.text, experiment.data_dir), asked.text, asked.words, asked.bias_types)
+        except (FileNotFoundError, ValueError) as error:
+            raise ValueError(f"{experiment.name}, model {model.name}, method {method.name}: {error}") from error
 
 
 def _trains_nothing(training: Mapping[str, Any]) -> str | None:

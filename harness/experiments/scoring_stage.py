@@ -49,7 +49,7 @@ def scoring_gpus(scoring: Scoring, visible: int) -> int:
 
 def base_targets(experiment: Experiment, model: PlannedModel, home: Path) -> list[JobTarget]:
     """The base on every task."""
-    return [_target(experiment, model, home / "scores" / "base", model.tasks, Weights())]
+    return [target(experiment, model, home / "scores" / "base", model.tasks, Weights())]
 
 
 def checkpoint_targets(experiment: Experiment, model: PlannedModel, home: Path, training: Training) -> list[JobTarget]:
@@ -60,7 +60,7 @@ def checkpoint_targets(experiment: Experiment, model: PlannedModel, home: Path, 
         tasks = checkpoint_tasks(model.tasks, bool(one.split.held_out))
         weights = Weights(one.folder, one.step, one.epoch, one.split.fold, training.seed, method=model.method)
         folder = home / one.folder.parent.name / one.folder.name
-        targets.append(_target(experiment, model, folder, tasks, weights))
+        targets.append(target(experiment, model, folder, tasks, weights))
     return targets
 
 
@@ -76,7 +76,7 @@ def control_targets(
             weights = Weights(
                 folder, seed=seed, control=control.kind, matched_by=record.matched_by, method=model.method
             )
-            targets.append(_target(experiment, model, scores, model.tasks, weights))
+            targets.append(target(experiment, model, scores, model.tasks, weights))
     return targets
 
 
@@ -94,7 +94,7 @@ def checkpoint_tasks(tasks: tuple[str, ...], held_out: bool) -> tuple[str, ...]:
     return tuple(HELD_OUT_OF.get(name, name) for name in kept)
 
 
-def _target(
+def target(
     experiment: Experiment, model: PlannedModel, folder: Path, tasks: tuple[str, ...], weights: Weights
 ) -> JobTarget:
     """A scoring target, with a digest of everything that decides its scores."""
@@ -149,7 +149,7 @@ def scoring_stage(
     """The stage that scores what `targets` lists when it starts; those with results of their digest are left out."""
 
     def pending() -> list[JobTarget]:
-        return [target for target in targets() if not _is_scored(target)]
+        return [one for one in targets() if not _is_scored(one)]
 
     def finished() -> bool:
         return bool(targets()) and not pending()
@@ -193,6 +193,6 @@ def model_args(experiment: Experiment, model: PlannedModel) -> dict[str, Any]:
     return {**common, **device, **start, **model.model_args}
 
 
-def _is_scored(target: JobTarget) -> bool:
-    found = (scored.provenance for scored in find_scored(target.folder))
-    return any(one.inputs_sha256 == target.inputs_sha256 and one.is_judged for one in found)
+def _is_scored(asked: JobTarget) -> bool:
+    found = (scored.provenance for scored in find_scored(asked.folder))
+    return any(one.inputs_sha256 == asked.inputs_sha256 and one.is_judged for one in found)

@@ -33,7 +33,7 @@ def project_command(
 ) -> None:
     """Take a group out of a model's last hidden state by a projection, written into the weights; nothing is trained."""
     from harness.mitigation.project import project
-    from harness.mitigation.record import Settings
+    from harness.storage.projections import Settings
 
     settings = Settings(components=components, rounds=rounds, sentences=sentences, seed=seed)
     project(model, kind, output, texts=text, words=words, bias_types=tuple(bias_type), settings=settings)

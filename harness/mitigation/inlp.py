@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from harness.mitigation.projection import Examples, Projection, without
-from harness.mitigation.record import Settings
+from harness.storage.projections import Settings
 
 ROUNDS = 10
 """Where the settings name none; `project` sets 80 for masked models."""

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from harness.mitigation.projection import Examples, Projection
-from harness.mitigation.record import Settings
+from harness.storage.projections import Settings
 
 NEGLIGIBLE = 1e-10
 """An eigenvalue below this share of the largest is none: features in float32 have no more digits."""

@@ -49,6 +49,25 @@ class Place(NamedTuple):
         return self.layer.bias is not None
 
 
+def require_place(kind: str, family: Family) -> None:
+    """Refuse a type of model (`model_type` of its config) that has no place for a projection.
+
+    Raises:
+        ValueError: says which types have one.
+    """
+    if family == "masked" and kind not in MASKED:
+        raise ValueError(
+            f"{kind}: it is not known where the vocabulary head of this type of masked model reads the last hidden "
+            f"state. Projections are written into {', '.join(MASKED)}"
+        )
+    if family == "seq2seq" and kind not in SEQ2SEQ:
+        raise ValueError(
+            f"{kind}: whenever an encoder-decoder of this type is loaded, its vocabulary head is tied to its "
+            "embeddings or read as if it were, so that a projection cannot be written into the head alone. Of "
+            f"encoder-decoders {' and '.join(SEQ2SEQ)} are taken"
+        )
+
+
 def place_of(model: Any, family: Family) -> Place:
     """The layer that a projection is written into.
 
@@ -56,19 +75,9 @@ def place_of(model: Any, family: Family) -> Place:
         ValueError: a type of model of which it is not known, or which has no such layer; says which are known.
     """
     kind = model.config.model_type
+    require_place(kind, family)
     if family == "masked":
-        if kind not in MASKED:
-            raise ValueError(
-                f"{kind}: it is not known where the vocabulary head of this type of masked model reads the last hidden "
-                f"state. Projections are written into {', '.join(MASKED)}"
-            )
         return _linear(model, MASKED[kind], kind)
-    if family == "seq2seq" and kind not in SEQ2SEQ:
-        raise ValueError(
-            f"{kind}: whenever an encoder-decoder of this type is loaded, its vocabulary head is tied to its "
-            "embeddings or read as if it were, so that a projection cannot be written into the head alone. Of "
-            f"encoder-decoders {' and '.join(SEQ2SEQ)} are taken"
-        )
     head = model.get_output_embeddings()
     path = next((name for name, module in model.named_modules() if module is head), None)
     if head is None or path is None:

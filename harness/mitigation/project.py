@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import logging
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.data.families import FAMILIES, require_family
-from harness.data.sentences import running_text
+from harness.data.sentences import RunningText, running_text
 from harness.machine.startup import imports_uncollected
 from harness.mitigation.grouped import Grouped, drawn, grouped
-from harness.mitigation.record import RECORD_FILE, ProjectionRecord, Settings
 from harness.mitigation.word_list import OWN, word_list
 from harness.storage.files import atomic_write, sha256_file
 from harness.storage.folders import copy_licences, new_folder, require_new
+from harness.storage.projections import RECORD_FILE, ProjectionRecord, Settings
 from harness.terminal.libraries import take_over_libraries
 from harness.terminal.nearest import did_you_mean
 
@@ -50,6 +50,7 @@ def project(
     bias_types: Sequence[str] = ("gender",),
     data_dir: str | None = None,
     settings: Settings | None = None,
+    model_args: Mapping[str, Any] | None = None,
 ) -> ProjectionRecord:
     """Fit a projection of the last hidden state and write the model that has it in its weights, in float32.
 
@@ -63,6 +64,7 @@ def project(
         words: a word list in place of the project's own, see `harness/mitigation/words.yaml`.
         bias_types: keys of the word list.
         data_dir: data folder that WikiText-2 is looked for in.
+        model_args: how the model is loaded, as `stereoscope eval --model-args` has it; in float32.
 
     Returns:
         What `projection.json` says. The same inputs give the same bytes on one machine.
@@ -76,13 +78,12 @@ def project(
     how = _kind(kind)
     require_new(output)
     text = running_text(texts, data_dir)
-    source = str(texts or "WikiText-2 validation")
-    found = [grouped(text.sentences, word_list(name, words), source) for name in _bias_types(bias_types)]
+    found = about_groups(text, texts, words, bias_types)
     family = require_family({"pretrained": pretrained}, "a projection", FAMILIES)
     if settings.rounds is None and family == "masked":
         settings = settings.model_copy(update={"rounds": MASKED_ROUNDS})
     steps = [Step(one, drawn(one, settings.sentences, settings.seed, how.needs_neutral)) for one in found]
-    lm, place = _loaded(pretrained)
+    lm, place = _loaded(pretrained, model_args or {})
     projection = _fitted(lm, place, how, steps, settings)
     record = ProjectionRecord(
         kind=kind,
@@ -106,6 +107,20 @@ def project(
     return record
 
 
+def about_groups(text: RunningText, file: Path | None, words: Path | None, bias_types: Sequence[str]) -> list[Grouped]:
+    """The sentences of a text about each group of each bias type.
+
+    Args:
+        file: the text's, None for WikiText-2's.
+        words: a word list in place of the project's own.
+
+    Raises:
+        ValueError: a bias type that the list does not have, or too few sentences of a group.
+    """
+    source = str(file or "WikiText-2 validation")
+    return [grouped(text.sentences, word_list(name, words), source) for name in _bias_types(bias_types)]
+
+
 def _kind(name: str) -> Kind:
     from harness.mitigation.kinds import PROJECTIONS
 
@@ -120,12 +135,12 @@ def _bias_types(given: Sequence[str]) -> Sequence[str]:
     return given
 
 
-def _loaded(pretrained: str) -> tuple[TransformersLM, Place]:
+def _loaded(pretrained: str, model_args: Mapping[str, Any]) -> tuple[TransformersLM, Place]:
     with imports_uncollected():
         from harness.mitigation.written import with_own_head
         from harness.models.any import load_lm
     take_over_libraries()
-    lm = load_lm(pretrained)
+    lm = load_lm(pretrained, **model_args)
     return lm, with_own_head(lm)
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
-from harness.mitigation.record import Settings
+from harness.storage.projections import Settings
 
 
 class Projection(NamedTuple):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import torch
 
 from harness.mitigation.projection import Examples, Projection, without
-from harness.mitigation.record import Settings
+from harness.storage.projections import Settings
 
 
 def sentence_debias(examples: Examples, settings: Settings, takes_shift: bool = False) -> Projection:

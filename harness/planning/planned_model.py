@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from harness.machine.strategy import Strategy
 from harness.models.smollm2 import INSTALL, NAME
 from harness.storage.files import looked_in
+from harness.storage.projections import Settings
 
 
 class PlannedControl(NamedTuple):
@@ -17,6 +18,16 @@ class PlannedControl(NamedTuple):
 
     kind: str
     seeds: tuple[int, ...]
+
+
+class PlannedProjection(NamedTuple):
+    """What a method that trains nothing takes out of a model's last hidden state, and the text that tells it."""
+
+    kind: str
+    settings: Settings
+    bias_types: tuple[str, ...]
+    text: Path | None
+    words: Path | None
 
 
 class PlannedMethod(NamedTuple):
@@ -31,6 +42,7 @@ class PlannedMethod(NamedTuple):
     accelerate_config: Path | None
     strategy: Strategy
     scales: tuple[float, ...] = ()
+    projection: PlannedProjection | None = None
 
 
 @dataclass(frozen=True)
@@ -42,7 +54,7 @@ class PlannedModel:
     how that spreads it. `folder` is the experiment file's, where a model's folder is looked for first. With `seeds`
     each fold is trained with each of them; () leaves `training` its own seed. With `methods` each of `treatments` is
     trained in place of what `training` says alone; `method` is the name of the one that this is. With a `scale` it has
-    what the method `taught_by` trained in it so many times.
+    what the method `taught_by` trained in it so many times; with a `projection` nothing is trained.
     """
 
     name: str
@@ -61,6 +73,7 @@ class PlannedModel:
     method: str | None = None
     scale: float | None = None
     taught_by: str | None = None
+    projection: PlannedProjection | None = None
 
     @property
     def treatments(self) -> tuple[PlannedModel, ...]:
@@ -75,6 +88,7 @@ class PlannedModel:
                 strategy=one.strategy,
                 methods=(),
                 method=one.name,
+                projection=one.projection,
             )
             for one in self.methods
         ]
@@ -92,7 +106,8 @@ class PlannedModel:
     @property
     def stage(self) -> str:
         """What the stage is called that makes its checkpoints, without a seed."""
-        return f"{'train' if self.scale is None else 'scale'} {self.called}"
+        verb = "project" if self.projection else "train" if self.scale is None else "scale"
+        return f"{verb} {self.called}"
 
     @property
     def called(self) -> str:

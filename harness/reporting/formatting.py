@@ -7,11 +7,18 @@ from harness.metrics.formatting import NOTHING, signed
 from harness.reporting.schema import Entry, Stage
 
 
+def progress(stage: Stage) -> str:
+    """How far training had come; "edited weights" where a method needs none."""
+    if stage.step is None:
+        return "last step" if stage.method is None else "edited weights"
+    return f"step {stage.step}"
+
+
 def stage_name(stage: Stage) -> str:
     """ "base", "step 150 (5 folds, 3 seeds)" or "noise control (3 seeds)"."""
     if stage.stage == "base":
         return "base"
-    name = "last step" if stage.step is None else f"step {stage.step}"
+    name = progress(stage)
     counts = {"folds": len(stage.folds), "seeds": len(stage.seeds)}
     several = ", ".join(f"{count} {what}" for what, count in counts.items() if count > 1)
     name = f"{stage.control} control" if stage.stage == "control" else name

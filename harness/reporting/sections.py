@@ -15,6 +15,7 @@ from harness.reporting.formatting import (
     interval,
     number,
     perplexity_change,
+    progress,
     stage_name,
     task_name,
 )
@@ -233,7 +234,7 @@ def _about(control: Stage) -> str:
 
 
 def _step(stage: Stage) -> str:
-    return "last step" if stage.step is None else f"step {stage.step}"
+    return progress(stage)
 
 
 def _measures(index: Index, stages: Sequence[Stage]) -> list[tuple[str, str]]:

@@ -252,11 +252,14 @@ def _in_order(repeat: Repeat) -> tuple[int, int]:
 def _require_one_model(first: Scored, other: Scored) -> None:
     """What a base model and its steps must have in common for a comparison to mean anything."""
     one, two = first.provenance, other.provenance
+    bases = (_trained_weights(one), _trained_weights(two))
+    # A head that is parted from the embeddings, so that it alone can be changed, adds to the number.
+    same_base = bases[0] == bases[1] is not None
     told = [
         ("family", one.family, two.family),
-        ("number of parameters", one.parameters, two.parameters),
+        ("number of parameters", None if same_base else one.parameters, two.parameters),
         ("start token's id", one.started_after_id, two.started_after_id),
-        ("base weights", _trained_weights(one), _trained_weights(two)),
+        ("base weights", *bases),
     ]
     for what, found, wanted in told:
         if found != wanted and None not in (found, wanted):

@@ -12,7 +12,7 @@ from harness.metrics.family import Measure, decide
 from harness.metrics.formatting import signed
 from harness.metrics.intervals import SIGNIFICANT
 from harness.metrics.statistics import holm
-from harness.reporting.formatting import counted, task_name
+from harness.reporting.formatting import counted, progress, task_name
 from harness.reporting.index import Index
 from harness.reporting.legend import metric_legend
 from harness.reporting.retention import answers_at_random
@@ -242,6 +242,8 @@ def _training(last: Stage, entries: Sequence[Entry]) -> list[str]:
     """What the intervals cover, since a fall in one run may be that run's luck."""
     if any(entry.covers == "items and training" for entry in entries):
         return ["Intervals cover the choice of items and the spread between training runs."]
+    if last.step is None and last.method is not None:
+        return ["Nothing was trained: the intervals cover the choice of items."]
     return ["One training run: the intervals cover the choice of items only, and another run may differ."]
 
 
@@ -282,7 +284,7 @@ def _base(index: Index, stage: Stage) -> str:
 
 
 def _progress(stage: Stage) -> str:
-    step = "last step" if stage.step is None else f"step {stage.step}"
+    step = progress(stage)
     return f"{step}, {len(stage.folds)} cross-fitted folds" if len(stage.folds) > 1 else step
 
 

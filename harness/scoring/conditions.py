@@ -13,6 +13,7 @@ from harness.metrics.benchmarks import BENCHMARKS
 from harness.scoring.lineage import lineage_of
 from harness.scoring.trained import checkpoint_of, trained, trained_from
 from harness.storage.controls import read_record
+from harness.storage.projections import read_record as projection_record
 from harness.storage.provenance import NOT_KNOWN, Generation, Provenance, TaskData, asking_of
 from harness.storage.weights import files_sha256
 
@@ -85,7 +86,10 @@ def eval_provenance(
     checkpoint = checkpoint_of(model_args)
     told = None if checkpoint is None else trained(checkpoint)
     control = None if checkpoint is None else read_record(checkpoint)
+    projected = None if checkpoint is None else projection_record(checkpoint)
     base = pretrained if peft or told is None or told.split is None else told.split.base or pretrained
+    if projected is not None:
+        base = projected.base
     unadapted = {name: value for name, value in model_args.items() if name in _SOURCE}
     return Provenance(
         model=Path(base).resolve().name if Path(base).is_dir() else base,
@@ -94,6 +98,7 @@ def eval_provenance(
         weights_sha256=model_weights_sha256(model_args),
         **trained_from(checkpoint, model_weights_sha256(unadapted), bool(peft)),
         stage="control" if control else "base" if told is None else "step",
+        method=projected and projected.kind,
         control=control and control.kind,
         matched_by=control and control.matched_by,
         seed=control and control.seed,

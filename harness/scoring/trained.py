@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from harness.data.split import SPLIT_FILE, Split, find_split, nearest_split_file
 from harness.storage.controls import CONTROL_FILE
 from harness.storage.manifest import MANIFEST
+from harness.storage.projections import RECORD_FILE, read_record
 from harness.storage.trainer_state import epoch_of
 
 
@@ -37,7 +38,7 @@ def trained(checkpoint: Path) -> Trained:
 
 
 def checkpoint_of(model_args: Mapping[str, Any]) -> Path | None:
-    """The checkpoint that model arguments name: the adapter `peft`, or a model that was trained or made a control here.
+    """The checkpoint that model arguments name: the adapter `peft`, or a model that was trained or edited here.
 
     None for any other model.
     """
@@ -45,7 +46,9 @@ def checkpoint_of(model_args: Mapping[str, Any]) -> Path | None:
         return Path(str(peft))
     folder = Path(str(model_args["pretrained"]))
     sealed = (folder / MANIFEST).is_file() and nearest_split_file(folder) is not None
-    return folder if sealed or any((folder / name).is_file() for name in (SPLIT_FILE, CONTROL_FILE)) else None
+    return (
+        folder if sealed or any((folder / name).is_file() for name in (SPLIT_FILE, CONTROL_FILE, RECORD_FILE)) else None
+    )
 
 
 def trained_from(checkpoint: Path | None, base_weights_sha256: str, adapter: bool) -> dict[str, Any]:
@@ -58,6 +61,8 @@ def trained_from(checkpoint: Path | None, base_weights_sha256: str, adapter: boo
     """
     if checkpoint is None:
         return {"base_weights_sha256": base_weights_sha256}
+    if (projected := read_record(checkpoint)) is not None:
+        return {"base_weights_sha256": projected.base_weights_sha256, "trained_on": {}}
     split = trained(checkpoint).split
     named = split.base_weights_sha256 if split else None
     return {

@@ -34,6 +34,7 @@ def trainer_of(
     if arguments.full:
         base = load_model(arguments, family) if OBJECTIVES[arguments.objective].base else None
     else:
+        torch.manual_seed(0)
         model = with_adapter(model, arguments, family)
     torch.manual_seed(1)
     with torch.no_grad():

@@ -11,8 +11,8 @@ from harness.mitigation.inlp import inlp
 from harness.mitigation.kinds import PROJECTIONS
 from harness.mitigation.leace import leace
 from harness.mitigation.projection import Examples, Projection, without
-from harness.mitigation.record import Settings
 from harness.mitigation.sentence_debias import sentence_debias
+from harness.storage.projections import Settings
 
 WIDTH = 12
 SETTINGS = Settings(rounds=2)

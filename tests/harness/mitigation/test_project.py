@@ -16,9 +16,9 @@ from harness.mitigation import written
 from harness.mitigation.grouped import drawn, grouped
 from harness.mitigation.kinds import PROJECTIONS
 from harness.mitigation.project import project
-from harness.mitigation.record import RECORD_FILE, ProjectionRecord, Settings
 from harness.mitigation.word_list import word_list
 from harness.models.any import load_lm
+from harness.storage.projections import RECORD_FILE, ProjectionRecord, Settings
 from harness.storage.reading import read_record
 
 PLACES = (

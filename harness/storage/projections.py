@@ -1,8 +1,12 @@
-"""How a projection is made, and what the folder that it was written into says of itself."""
+"""`projection.json`: how a projection was made, beside the model that has it in its weights."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import BaseModel, ConfigDict, Field
+
+from harness.storage.reading import read_record as read
 
 RECORD_FILE = "projection.json"
 
@@ -47,3 +51,13 @@ class ProjectionRecord(BaseModel):
     written_into: str
     shift: bool
     versions: dict[str, str]
+
+
+def read_record(folder: Path) -> ProjectionRecord | None:
+    """The record of a projected model; None where there is none.
+
+    Raises:
+        ValueError: it is broken; names the file and the key.
+    """
+    file = folder / RECORD_FILE
+    return read(file, ProjectionRecord, "make the projection again, in a new folder") if file.is_file() else None
