@@ -29,9 +29,9 @@ demo-families: install
 	$(BIN)/python benchmarks/planted_bias.py models/planted --share 0.7
 	$(BIN)/stereoscope run experiments/families_demo.yaml
 
-# In the order that tests/conftest.py gives: files of long tests first.
+# In the order that tests/conftest.py gives: files of long tests first. Three at once on two cores, since some wait.
 test: install
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 # Every claim of speed, ways in turn; nothing else should run meanwhile.
 bench: install models/smollm2-135m/config.json

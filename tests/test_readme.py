@@ -77,10 +77,16 @@ def test_the_lines_of_python_score_a_model(byte_llama: Path, capsys: pytest.Capt
 
 
 @pytest.mark.slow
-def test_plain_lm_eval_prints_every_metric_of_the_whole_and_of_each_bias_type(byte_llama: Path, tmp_path: Path) -> None:
+def test_plain_lm_eval_prints_every_metric_of_the_whole_and_of_each_bias_type(
+    byte_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from lm_eval.__main__ import cli_evaluate
+
     (words,) = of("lm_eval")
-    script = str(Path(sys.executable).with_name("lm_eval"))
-    printed = run(script, *small(words, byte_llama, tmp_path), "--limit", "30", "--device", "cpu", "--batch_size", "4")
+    few = ("--limit", "30", "--device", "cpu", "--batch_size", "4")
+    monkeypatch.setattr(sys, "argv", ["lm_eval", *small(words, byte_llama, tmp_path), *few])
+    cli_evaluate()
+    printed = capsys.readouterr().out
     rows = {cells[5].strip(): cells[7].strip() for line in printed.splitlines() if len(cells := line.split("|")) > 8}
     assert {"crows_score", "stereo_score", "antistereo_score", "ties", "within_one_nat"} <= set(rows)
     assert {f"crows_score/{bias_type}" for bias_type in BIAS_TYPES} <= set(rows)

@@ -22,7 +22,6 @@ CONFIGS: dict[Family, Any] = {
 }
 STRATEGIES = [
     Strategy(),
-    Strategy(gpu=True),
     Strategy(gpu=True, precision="fp16"),
     Strategy(gpu=True, precision="fp16", zero_stage=2),
 ]
