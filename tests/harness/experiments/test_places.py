@@ -14,7 +14,7 @@ from harness.experiments.experiment_file import Experiment, load
 from harness.experiments.launch_config import launched, write_launched
 from harness.experiments.places import experiment_path
 from harness.experiments.preflight import check
-from harness.experiments.scoring_stage import Weights, _target
+from harness.experiments.scoring_stage import Weights, target
 from harness.machine.strategy import read_strategy
 from harness.planning.plan import known_config
 from harness.storage.shipped import shipped
@@ -72,7 +72,7 @@ def test_where_a_path_leads_does_not_change_by_what_a_run_is_known(study: Path, 
 
     def identity(file: Path) -> tuple[Any, str]:
         read = load(file)
-        return read.written, _target(read, read.models[0], Path("scores"), ("crows_pairs",), Weights()).inputs_sha256
+        return read.written, target(read, read.models[0], Path("scores"), ("crows_pairs",), Weights()).inputs_sha256
 
     for folder in (study, Path()):
         shutil.copytree(byte_llama, folder / "model")
