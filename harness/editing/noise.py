@@ -21,8 +21,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from harness.data.tokens import load_tokenizer
-from harness.models.adapters import WEIGHTS_FILE
 from harness.models.base import TransformersLM
+from harness.storage.adapter_files import WEIGHTS_FILE, is_up
 from harness.storage.reading import read_object, shown
 
 CONFIG_FILE = "adapter_config.json"
@@ -74,7 +74,7 @@ class AdapterNoise:
             squares += _square_norm(down, up, scaling)
             self._unit |= {module.a_name: down, module.b_name: up}
         self.unit_norm = math.sqrt(squares)
-        self._ups = {name for name in self._unit if _is_up(name)}
+        self._ups = {name for name in self._unit if is_up(name)}
 
     def put(self, scale: float) -> None:
         """As `Noise.put`: through the very files that `save` then keeps."""
@@ -163,10 +163,6 @@ def _modules(tensors: Mapping[str, Tensor]) -> Iterator[_Module]:
                 b_name = name.replace(a_part, a_part.replace("A", "B"))
                 path = name[: name.index(a_part)].removeprefix(_PREFIX)
                 yield _Module(path, name, b_name, tensors[name], tensors[b_name])
-
-
-def _is_up(name: str) -> bool:
-    return ".lora_B." in name or ".lora_embedding_B" in name
 
 
 def _scaling(config: Path) -> float:

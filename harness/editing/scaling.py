@@ -10,19 +10,19 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-import tempfile
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 from harness.data.split import SPLIT_FILE, bind, read_split
+from harness.storage.adapter_files import WEIGHTS_FILE, is_up
 from harness.storage.files import atomic_write
+from harness.storage.folders import new_folder
 from harness.storage.manifest import MANIFEST
 from harness.storage.reading import read_record
 
 log = logging.getLogger(__name__)
 
-WEIGHTS_FILE = "adapter_model.safetensors"
 LEFT = (SPLIT_FILE, MANIFEST, "trainer_state.json", WEIGHTS_FILE)
 """Files of a checkpoint that are another's in its scaled twin, or of no use there."""
 
@@ -78,20 +78,12 @@ def scale_adapter(checkpoint: Path, folder: Path, scale: float) -> None:
             f"{checkpoint / WEIGHTS_FILE}: {other} is no LoRA matrix, so what training changed is not this adapter "
             "alone; train without it"
         )
-    scaled = {name: weight * scale if _is_up(name) else weight for name, weight in weights.items()}
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".scaling_") as aside:
-        whole = Path(aside) / folder.name
-        whole.mkdir()
+    scaled = {name: weight * scale if is_up(name) else weight for name, weight in weights.items()}
+    shutil.rmtree(folder, ignore_errors=True)  # of a stage that was stopped before it said that it was done
+    with new_folder(folder) as whole:
         for file in checkpoint.iterdir():
             if file.is_file() and file.name not in LEFT and file.suffix in (".json", ".jinja", ".txt", ".model"):
                 shutil.copyfile(file, whole / file.name)
         save_file(scaled, whole / WEIGHTS_FILE, metadata={"format": "pt"})
         split = read_split(checkpoint / SPLIT_FILE)
         bind(whole, split, split.base or "", split.base_weights_sha256 or "")
-        shutil.rmtree(folder, ignore_errors=True)
-        whole.rename(folder)
-
-
-def _is_up(name: str) -> bool:
-    return ".lora_B." in name or ".lora_embedding_B" in name

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from harness.models.added_tokens import fit_vocabulary
 from harness.models.kept import Kept
+from harness.storage.adapter_files import WEIGHTS_FILE
 from harness.storage.names import exists
 from harness.storage.reading import brief, read_object, require_object, shown
 from harness.storage.weights import weights_sha256
 
-WEIGHTS_FILE = "adapter_model.safetensors"
 BASE_CHANGED_BY = ("pissa", "olora", "loftq")
 """Ways to begin an adapter that take its first values off the base's weights, as its setup does here again."""
 BASE_CHANGED_BY_DATA = ("corda", "lora_ga")

@@ -11,7 +11,8 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from harness.editing.noise import _scaling
-from harness.models.adapters import WEIGHTS_FILE, attach, read_adapter_config
+from harness.models.adapters import attach, read_adapter_config
+from harness.storage.adapter_files import WEIGHTS_FILE
 
 
 @pytest.fixture(scope="module")
