@@ -77,11 +77,13 @@ def logits_of(model: Any, batch: Sequence[Row], chosen: Sequence[Sequence[int]],
         batch: rows of one text each, which are read as any text is, or trees.
         chosen: of each row the places of its nodes.
     """
-    ids, seen, positions = laid_out(batch)
-    inputs = {"input_ids": ids}
-    if not all(len(row.paths) == 1 for row in batch):
+    # A text by itself needs neither a mask nor positions.
+    if all(len(row.paths) == 1 for row in batch):
+        inputs = {"input_ids": _padded([row.tokens for row in batch])}
+    else:
+        ids, seen, positions = laid_out(batch)
         mask = additive(seen, next(model.parameters()).dtype)
-        inputs |= {"attention_mask": mask[:, None], "position_ids": positions}
+        inputs = {"input_ids": ids, "attention_mask": mask[:, None], "position_ids": positions}
     owners = torch.tensor([number for number, places in enumerate(chosen) for _ in places])
     columns = torch.tensor([place for places in chosen for place in places])
     inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
@@ -90,18 +92,22 @@ def logits_of(model: Any, batch: Sequence[Row], chosen: Sequence[Sequence[int]],
 
 def laid_out(batch: Sequence[Row]) -> tuple[Tensor, Tensor, Tensor]:
     """Ids [B, T], which nodes each node sees [B, T, T], and positions [B, T], rows padded on the right."""
-    width = max(len(row.tokens) for row in batch)
-    ids, positions = torch.zeros((2, len(batch), width), dtype=torch.long)
+    ids, positions = _padded([row.tokens for row in batch]), _padded([row.depths for row in batch])
     # What pads a row attends to itself: a softmax over nothing is no number.
-    seen = torch.eye(width, dtype=torch.bool).repeat(len(batch), 1, 1)
-    for number, row in enumerate(batch):
-        ids[number, : len(row.tokens)] = torch.tensor(row.tokens)
-        positions[number, : len(row.tokens)] = torch.tensor(row.depths)
-        nodes = seen[number]
+    seen = torch.eye(ids.shape[1], dtype=torch.bool).repeat(len(batch), 1, 1)
+    for nodes, row in zip(seen, batch, strict=True):
         for place, parent in enumerate(row.parents):
             if parent >= 0:
                 nodes[place] |= nodes[parent]
     return ids, seen, positions
+
+
+def _padded(rows: Sequence[Sequence[int]]) -> Tensor:
+    """[B, T], zeros on the right."""
+    padded = torch.zeros((len(rows), max(map(len, rows))), dtype=torch.long)
+    for number, row in enumerate(rows):
+        padded[number, : len(row)] = torch.tensor(row)
+    return padded
 
 
 def additive(seen: Tensor, dtype: torch.dtype) -> Tensor:
