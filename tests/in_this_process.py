@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from harness.editing.job import run_control
 from harness.editing.scaling import run_scaling
@@ -41,3 +44,17 @@ class Here:
             else:
                 JOBS[rest[0]](Path(rest[1]))
             assert stage.finished(), stage.name
+
+
+def write_experiment(file: Path, model: Path, **more: Any) -> Path:
+    """An experiment file with the tiny model on two tasks, and more keys; those that are None stay out."""
+    content = {
+        "name": "tiny",
+        "data_dir": "sample",
+        "models": [{"name": "tiny", "pretrained": str(model)}],
+        "tasks": ["crows_pairs", "stereoset_intrasentence"],
+        "scoring": {"limits": {"stereoset_intrasentence": 12}},
+    }
+    kept = {key: value for key, value in {**content, **more}.items() if value is not None}
+    file.write_text(yaml.safe_dump(kept, sort_keys=False))
+    return file

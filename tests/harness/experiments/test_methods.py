@@ -10,7 +10,7 @@ import pytest
 import tiny_models
 import torch
 import yaml
-from in_this_process import Here
+from in_this_process import Here, write_experiment
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from tiny_models import byte_llama
@@ -35,11 +35,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def write(file: Path, model: Path, **changes: Any) -> Path:
     content: dict[str, Any] = {
-        "name": "tiny",
-        "data_dir": "sample",
-        "models": [{"name": "tiny", "pretrained": str(model)}],
-        "tasks": ["crows_pairs", "stereoset_intrasentence"],
-        "scoring": {"limits": {"stereoset_intrasentence": 12}},
         "methods": METHODS,
         "training": {
             "num_folds": 3,
@@ -50,8 +45,7 @@ def write(file: Path, model: Path, **changes: Any) -> Path:
             "disable_tqdm": True,
         },
     }
-    file.write_text(yaml.safe_dump({**content, **changes}, sort_keys=False))
-    return file
+    return write_experiment(file, model, **{**content, **changes})
 
 
 def report_of(out: Path) -> Report:

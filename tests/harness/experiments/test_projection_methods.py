@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import tiny_models
 import yaml
-from in_this_process import Here
+from in_this_process import Here, write_experiment
 
 from harness.experiments.experiment import run
 from harness.experiments.experiment_file import load
@@ -38,15 +38,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def write(file: Path, model: Path, text: Path, methods: list[Any], **changes: Any) -> Path:
     told = [{"kind": one} if isinstance(one, str) else one for one in methods]
     content: dict[str, Any] = {
-        "name": "tiny",
-        "data_dir": "sample",
-        "models": [{"name": "tiny", "pretrained": str(model)}],
-        "tasks": ["crows_pairs", "stereoset_intrasentence"],
-        "scoring": {"limits": {"stereoset_intrasentence": 12}},
-        "methods": [{"text": str(text), **one} if "max_steps" not in one else one for one in told],
+        "methods": [{"text": str(text), **one} for one in told],
     }
-    file.write_text(yaml.safe_dump({**content, **changes}, sort_keys=False))
-    return file
+    return write_experiment(file, model, **{**content, **changes})
 
 
 def report_of(folder: Path) -> Report:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from in_this_process import Here
+from in_this_process import Here, write_experiment
 from tiny_models import byte_llama
 
 from harness.experiments.experiment import _claim, _stages, run
@@ -27,11 +27,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def write(file: Path, model: Path, **changes: Any) -> Path:
     content: dict[str, Any] = {
-        "name": "tiny",
-        "data_dir": "sample",
-        "models": [{"name": "tiny", "pretrained": str(model)}],
-        "tasks": ["crows_pairs", "stereoset_intrasentence"],
-        "scoring": {"limits": {"stereoset_intrasentence": 12}},
         "seeds": [0, 1],
         "controls": ["noise"],
         "training": {
@@ -45,9 +40,7 @@ def write(file: Path, model: Path, **changes: Any) -> Path:
             "disable_tqdm": True,
         },
     }
-    kept = {key: value for key, value in {**content, **changes}.items() if value is not None}
-    file.write_text(yaml.safe_dump(kept, sort_keys=False))
-    return file
+    return write_experiment(file, model, **{**content, **changes})
 
 
 @pytest.fixture(scope="module")
