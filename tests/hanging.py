@@ -1,10 +1,11 @@
-"""Training or scoring of which rank 1 hangs where the variable HANG_IN says: launched by the tests of the watch."""
+"""Training or scoring of which rank 1 hangs at a place: what the ranks of the watch's tests do."""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pkgutil import resolve_name
 from typing import Any
 
@@ -31,10 +32,12 @@ def hang_in(owner: Any, name: str, call: int) -> None:
     setattr(owner, name, hanging)
 
 
-where = os.environ["HANG_IN"]
-place, name, call = PLACES[where]
-hang_in(resolve_name(place), name, call)
-if where == "scoring":
-    resolve_name("harness.cli:main")()
-else:
-    resolve_name("training.run:main")(sys.argv[1:])
+def run(where: str, words: Sequence[str]) -> None:
+    """Train or score with these flags, of which rank 1 hangs at that place."""
+    place, name, call = PLACES[where]
+    hang_in(resolve_name(place), name, call)
+    if where == "scoring":
+        sys.argv = ["stereoscope", *words]
+        resolve_name("harness.cli:main")()
+    else:
+        resolve_name("training.run:main")(list(words))

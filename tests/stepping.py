@@ -1,13 +1,12 @@
-"""Three steps of two ranks under a watch, each three times as long as a hang takes to show; launched by its tests.
+"""Three steps of two ranks under a watch, each three times as long as a hang takes to show: what its tests let them do.
 
 In the first both ranks pause, in the second rank 1 computes while rank 0 waits for it, and in the third rank 1 does
-what the argument says: `pause` as before, `hang`, or `compute for ever`.
+what `last` says: `pause` as before, `hang`, or `compute for ever`.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 import time
 
 import torch
@@ -28,14 +27,16 @@ def pause() -> None:
     time.sleep(3 * HANG_SECONDS)
 
 
-rank = int(os.environ["RANK"])
-last = {"pause": pause, "hang": lambda: time.sleep(60), "compute for ever": lambda: compute(60)}[sys.argv[1]]
-steps = [(pause, pause), (lambda: None, lambda: compute(3 * HANG_SECONDS)), (pause, last)]
-watching.TICK = 0.1
-dist.init_process_group("gloo")
-with watching.Watch(rank, 2, patience=HANG_SECONDS, slow=60) as watch:
-    for number, step in enumerate(steps, start=1):
-        watch.mark(f"step {number}", "first step" if number == 1 else "step")
-        step[rank]()
-        dist.barrier()
-dist.destroy_process_group()
+def run(last: str) -> None:
+    """This rank's steps."""
+    rank = int(os.environ["RANK"])
+    ways = {"pause": pause, "hang": lambda: time.sleep(60), "compute for ever": lambda: compute(60)}
+    steps = [(pause, pause), (lambda: None, lambda: compute(3 * HANG_SECONDS)), (pause, ways[last])]
+    watching.TICK = 0.1
+    dist.init_process_group("gloo")
+    with watching.Watch(rank, 2, patience=HANG_SECONDS, slow=60) as watch:
+        for number, step in enumerate(steps, start=1):
+            watch.mark(f"step {number}", "first step" if number == 1 else "step")
+            step[rank]()
+            dist.barrier()
+    dist.destroy_process_group()

@@ -8,13 +8,10 @@ import pytest
 import tiny_models
 from two_machines import (
     ROOT,
-    end_of,
     killed_and_finished,
     largest_difference,
     obstacle,
     settings,
-    start_on_two,
-    two_hosts,
 )
 
 from training.config import parse
@@ -48,14 +45,3 @@ def test_a_host_killed_midway_costs_nothing_but_time(model: Path, single_host: P
     assert outcome.seconds_to_notice < 60
     assert outcome.resumed_from in ("checkpoint-30", "checkpoint-60")
     assert largest_difference(single_host, outcome.checkpoint) < 5e-5
-
-
-def test_hosts_that_do_not_share_the_output_folder_are_refused_before_training(model: Path, tmp_path: Path) -> None:
-    training = settings(model, tmp_path / "out", tmp_path / "two.yaml")
-    (tmp_path / "out").mkdir()
-    config = ROOT / "accelerate_configs" / "cpu_2proc.yaml"
-    with two_hosts() as hosts:
-        codes = end_of(start_on_two(hosts, config, training, tmp_path / "logs", own=tmp_path / "out"))
-    assert 0 not in codes
-    message = (tmp_path / "logs" / "0.log").read_text()
-    assert f"rank 1 on {hosts[1].name} cannot see what rank 0 writes there" in message

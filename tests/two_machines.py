@@ -37,10 +37,9 @@ class Host:
     name: str
     address: str
 
-    def start(self, command: Sequence[str], log: Path, own: Path | None = None) -> subprocess.Popen[bytes]:
-        """Start a command on this host, output into `log`; the folder `own` is another, empty one to it."""
-        mount = "" if own is None else f"mount -t tmpfs none {own} && "
-        named = ("unshare", "--uts", "sh", "-c", f'hostname {self.name} && {mount}exec "$@"', "sh")
+    def start(self, command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+        """Start a command on this host, output into `log`."""
+        named = ("unshare", "--uts", "sh", "-c", f'hostname {self.name} && exec "$@"', "sh")
         variables = {**os.environ, "GLOO_SOCKET_IFNAME": DEVICE, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
         with log.open("wb") as output:
             return subprocess.Popen(
@@ -139,20 +138,14 @@ def train_on_one(config: Path, training: Path) -> None:
         raise RuntimeError(f"training on one host failed:\n{done.stderr[-3000:]}")
 
 
-def start_on_two(
-    hosts: Sequence[Host], config: Path, training: Path, logs: Path, own: Path | None = None
-) -> list[subprocess.Popen[bytes]]:
-    """Start one process group across the hosts: the same command on each, but for its rank.
-
-    Args:
-        own: a folder that they do not share.
-    """
+def start_on_two(hosts: Sequence[Host], config: Path, training: Path, logs: Path) -> list[subprocess.Popen[bytes]]:
+    """Start one process group across the hosts: the same command on each, but for its rank."""
     logs.mkdir(parents=True, exist_ok=True)
     processes = []
     for rank, host in enumerate(hosts):
         shape = ("--machine_rank", str(rank), "--main_process_ip", hosts[0].address, "--main_process_port", PORT)
         command = [*launch(config, "--num_machines", "2", "--num_processes", "2", *shape), "--config", str(training)]
-        processes.append(host.start(command, logs / f"{rank}.log", own))
+        processes.append(host.start(command, logs / f"{rank}.log"))
     return processes
 
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +40,31 @@ def write_gguf(file: Path, folder: Path) -> Path:
         RuntimeError: `gguf` is not installed, or the folder, loaded again, is not the model that was read.
     """
     require_new(folder)
-    architecture = _architecture(file)
-    with new_folder(folder) as partial:
+    with _read_once(), new_folder(folder) as partial:
+        architecture = _architecture(file)
         _convert(file, architecture, partial)
         for name in copy_licences(file.parent, partial):
             log.info("copied %s", name)
     log.info("wrote %s", folder)
     return folder
+
+
+@contextmanager
+def _read_once() -> Iterator[None]:
+    """Within, a GGUF file is walked once: transformers opens it anew for config, tokenizer, weights and each of their
+    parts, and walking a vocabulary of 49,152 takes four seconds each time.
+    """
+    if importlib.util.find_spec("gguf") is None:
+        yield
+        return
+    import gguf
+
+    reader = gguf.GGUFReader
+    gguf.GGUFReader = lru_cache(maxsize=1)(reader)
+    try:
+        yield
+    finally:
+        gguf.GGUFReader = reader
 
 
 def _architecture(file: Path) -> str:
@@ -63,7 +84,7 @@ def _architecture(file: Path) -> str:
         if opened.read(4) != b"GGUF":
             raise ValueError(f"{file}: does not begin as a GGUF file does; expected a model in llama.cpp's format")
     try:
-        found = str(GGUFReader(file).fields["general.architecture"].contents())
+        found = str(GGUFReader(str(file)).fields["general.architecture"].contents())
     except Exception as error:  # of any kind: its reader walks offsets that a broken file makes up
         raise ValueError(f"{file}: a broken GGUF file ({brief(error)}); fetch it again") from error
     known = sorted({*GGUF_SUPPORTED_ARCHITECTURES} - {"general", "tokenizer"})

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import forked_ranks
 import pytest
 import tiny_models
 
 from harness.scoring.eval_command import run
 from harness.storage.results import find_scored
-from harness.storage.shipped import shipped
 
-CONFIG = shipped("accelerate_configs") / "cpu_2proc.yaml"
-LAUNCH = ("-m", "accelerate.commands.launch", "--config_file", str(CONFIG), "--main_process_port", "0")
 # An odd number, so that lm-eval pads the second process's requests.
 DOCUMENTS = "3"
 TASKS = {
@@ -64,13 +60,9 @@ def _close(one: Any, two: Any) -> bool:
         return False
 
 
-# One launch for all families: most of what a launch takes is importing.
-SCORE_EACH = """
-import json, sys
-from harness.scoring.eval_command import run
-for arguments in json.loads(sys.argv[1]):
-    run(arguments)
-"""
+def score_each(asked: list[list[str]]) -> None:
+    for words in asked:
+        run(words)
 
 
 @pytest.mark.slow
@@ -82,10 +74,7 @@ def test_two_processes_write_every_sample_and_metric_that_one_writes(tmp_path: P
         pretrained = model(family, home / "model")
         run(arguments(family, pretrained, sample_and_lexicon, home / "one"))
         asked.append(arguments(family, pretrained, sample_and_lexicon, home / "two"))
-    (script := tmp_path / "score_each.py").write_text(SCORE_EACH)
-    launch = [sys.executable, *LAUNCH, str(script), json.dumps(asked)]
-    done = subprocess.run(launch, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
+    forked_ranks.launch("cpu_2proc", score_each, (asked,), tmp_path)
     for family in TASKS:
         require_equal(tmp_path / family / "one", tmp_path / family / "two")
 

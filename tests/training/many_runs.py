@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-CONFIGS = ROOT / "accelerate_configs"
+import forked_ranks
+from forked_ranks import CONFIGS
 
 
 @dataclass(frozen=True)
@@ -28,21 +25,14 @@ class Run:
     refused: str = ""
 
 
-def launch(config: str, runs: Sequence[Run], folder: Path, *flags: str) -> str:
-    """Launch these with `accelerate_configs/{config}.yaml` and more flags of the launcher; returns what they printed.
+def launch(config: str, runs: Sequence[Run], folder: Path, *flags: str) -> None:
+    """Each run in turn, in the processes of `accelerate_configs/{config}.yaml` and more flags of the launcher.
 
     Raises:
-        AssertionError: the launcher's exit code is not 0.
+        AssertionError: a run failed, or was not refused as expected.
     """
-    specification = folder / f"{config}.json"
     folder.mkdir(parents=True, exist_ok=True)
-    specification.write_text(json.dumps([asdict(run) for run in runs], default=str), encoding="utf-8")
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(CONFIGS / f"{config}.yaml")]
-    command += [*flags, str(Path(__file__).resolve()), str(specification)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
-    outcome = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert outcome.returncode == 0, f"{' '.join(command)}\n{outcome.stdout}\n{outcome.stderr}"
-    return outcome.stdout + outcome.stderr
+    forked_ranks.launch(config, each, (runs,), folder, *flags)
 
 
 def here(run: Run) -> None:
@@ -57,15 +47,12 @@ def _words(run: Run) -> list[str]:
     return [word for name, value in run.flags.items() for word in (f"--{name}", *str(value).split(" "))]
 
 
-def main(specification: Path) -> None:
+def each(runs: Sequence[Run]) -> None:
     """Each run in turn, in this process, which is one of the launched."""
-    from harness.machine.startup import imports_uncollected
+    from training import config
+    from training import run as training
 
-    with imports_uncollected():
-        from training import config
-        from training import run as training
-
-    for run in (Run(**one) for one in json.loads(specification.read_text(encoding="utf-8"))):
+    for run in runs:
         if run.deepspeed:
             os.environ["ACCELERATE_DEEPSPEED_CONFIG_FILE"] = str(CONFIGS / f"{run.deepspeed}.json")
         if run.fp16_on_cpu:
@@ -80,7 +67,3 @@ def main(specification: Path) -> None:
                 raise
         else:
             assert not run.refused, f"expected to be refused: {run.refused}"
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+import hanging
 import pytest
+from forked_ranks import Ranks
 
 from training.checkpoints import complete_checkpoints
 from training.resume import newest
@@ -36,15 +38,13 @@ FLAGS = {
 pytestmark = [pytest.mark.slow, pytest.mark.distributed]
 
 
-def command(
-    model: Path, out: Path, *, processes: int = 2, program: tuple[str, ...] = (), **changes: object
-) -> list[str]:
+def command(model: Path, out: Path, *, processes: int = 2, **changes: object) -> list[str]:
     config = ROOT / "accelerate_configs" / ("cpu_2proc.yaml" if processes == 2 else "cpu.yaml")
     launcher = ["-m", "accelerate.commands.launch", "--config_file", str(config), "--main_process_port", "0"]
     size = {"per_device_train_batch_size": 8 // processes}
     values = {**FLAGS, **size, "model_name_or_path": model, "output_dir": out, **changes}
     flags = [word for key, value in values.items() for word in (f"--{key}", str(value))]
-    return [sys.executable, *launcher, *(program or ("-m", "training")), *flags]
+    return [sys.executable, *launcher, "-m", "training", *flags]
 
 
 @contextmanager
@@ -105,28 +105,31 @@ def test_a_run_told_to_stop_and_then_robbed_of_a_rank_says_so_and_loses_nothing(
     assert newest(complete_checkpoints(fold)) == fold / "checkpoint-60"
 
 
+def flags(model: Path, out: Path, **changes: object) -> list[str]:
+    """Those of one of two ranks that hang or stop after five seconds."""
+    words = command(model, out, hang_seconds=5, **changes)
+    return words[words.index("training") + 1 :]
+
+
 def test_a_stopped_rank_is_named_and_ends_the_run(tiny_model: Path, tmp_path: Path) -> None:
-    arguments = command(tiny_model, tmp_path, max_steps=9000, hang_seconds=5, save_total_limit=1)
-    with started(arguments) as (launcher, said):
+    asked = flags(tiny_model, tmp_path, max_steps=9000, save_total_limit=1)
+    with Ranks("cpu_2proc", main, (asked,), tmp_path) as ranks:
         wait_for((tmp_path / "fold-0" / "checkpoint-30").is_dir)
-        rank_0 = ranks(launcher)[0]
-        os.kill(rank_0, signal.SIGSTOP)
+        rank_1 = ranks.processes[1].pid
+        assert rank_1 is not None
+        os.kill(rank_1, signal.SIGSTOP)
         stopped = time.monotonic()
-        output = said.read()
-        assert launcher.wait() != 0
+        codes, output = ranks.ended()
         assert 5 < time.monotonic() - stopped < 30
-    assert f"rank 0 (process {rank_0}" in output
+    assert 0 not in codes
+    assert f"rank 1 (process {rank_1}" in output
     assert "is stopped (SIGSTOP)" in output
 
 
-def test_a_rank_that_hangs_is_named_with_the_line_it_hangs_at(
-    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(ENVIRONMENT, "HANG_IN", "step")
-    program = (str(ROOT / "tests" / "hanging.py"),)
-    with started(command(tiny_model, tmp_path, program=program, hang_seconds=5)) as (launcher, said):
-        output = said.read()
-        assert launcher.wait() != 0
+def test_a_rank_that_hangs_is_named_with_the_line_it_hangs_at(tiny_model: Path, tmp_path: Path) -> None:
+    with Ranks("cpu_2proc", hanging.run, ("step", flags(tiny_model, tmp_path)), tmp_path) as ranks:
+        codes, output = ranks.ended()
+    assert 0 not in codes
     assert "rank 1 (process" in output
     assert "hangs: no progress for" in output
     assert "in `step 5" in output

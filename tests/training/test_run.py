@@ -9,9 +9,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
+import forked_ranks
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -19,7 +20,7 @@ from safetensors.torch import load_file
 from harness.data.split import find_split
 from harness.storage.weights import weights_sha256
 from training.config import parse
-from training.run import train
+from training.run import main, train
 
 ROOT = Path(__file__).resolve().parents[2]
 FLAGS = {
@@ -42,27 +43,14 @@ pytestmark = pytest.mark.slow
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 
 
-def command(model: Path, output_dir: Path, *, processes: int = 1, **settings: object) -> list[str]:
-    launcher = (
-        ["-m", "accelerate.commands.launch", "--config_file", str(ROOT / "accelerate_configs" / "cpu_2proc.yaml")]
-        if processes == 2
-        else []
-    )
+def flags(model: Path, output_dir: Path, **settings: object) -> list[str]:
     values = {**FLAGS, "model_name_or_path": model, "output_dir": output_dir, **settings}
-    flags = [word for key, value in values.items() for word in (f"--{key}", str(value))]
-    return [sys.executable, *launcher, "-m", "training", *flags]
-
-
-def started(arguments: Sequence[str]) -> str:
-    outcome = subprocess.run(arguments, env=ENVIRONMENT, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
-    return outcome.stdout + outcome.stderr
+    return [word for key, value in values.items() for word in (f"--{key}", str(value))]
 
 
 def train_here(model: Path, output_dir: Path, **settings: object) -> None:
-    """The same training in this process, which has imported everything already."""
-    words = command(model, output_dir, **settings)
-    train(*parse(words[words.index("training") + 1 :]))
+    """A training in this process, which has imported everything already."""
+    train(*parse(flags(model, output_dir, **settings)))
 
 
 def adapter(output_dir: Path, step: int = 10) -> dict[str, torch.Tensor]:
@@ -77,7 +65,7 @@ def largest_difference(left: dict[str, torch.Tensor], right: dict[str, torch.Ten
 @pytest.fixture(scope="module")
 def trained(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output_dir = tmp_path_factory.mktemp("trained")
-    started(command(tiny_model, output_dir))
+    train_here(tiny_model, output_dir)
     return output_dir
 
 
@@ -119,12 +107,13 @@ def test_two_processes_that_resume_in_the_middle_of_an_epoch_go_on_with_its_pair
 ) -> None:
     # 60 pairs, 8 a step: step 9 is in the middle of the second epoch.
     straight, resumed = tmp_path / "straight", tmp_path / "resumed"
-    flags = {"objective": "both", "max_steps": 12, "save_steps": 3}
-    train_here(tiny("bert"), straight, **flags)
+    asked = {"objective": "both", "max_steps": 12, "save_steps": 3}
+    train_here(tiny("bert"), straight, **asked)
     shutil.copytree(straight, resumed)
     shutil.rmtree(resumed / "fold-0" / "checkpoint-12")
     (resumed / "fold-0" / "trained.json").unlink()
-    output = started(command(tiny("bert"), resumed, processes=2, per_device_train_batch_size=4, **flags))
+    words = flags(tiny("bert"), resumed, per_device_train_batch_size=4, **asked)
+    output = forked_ranks.launch("cpu_2proc", main, (words,), tmp_path)
     assert "resuming from checkpoint-9" in output
     assert losses(resumed, 12) == pytest.approx(losses(straight, 12), abs=1e-5)
     assert largest_difference(adapter(straight, 12), adapter(resumed, 12)) < 5e-5
@@ -135,28 +124,37 @@ def test_accumulated_steps_give_the_adapter_of_one_batch(tiny_model: Path, train
     assert largest_difference(adapter(trained), adapter(tmp_path)) < 5e-5
 
 
-def test_a_killed_run_goes_on_to_the_same_adapter(tiny_model: Path, trained: Path, tmp_path: Path) -> None:
-    process = subprocess.Popen(command(tiny_model, tmp_path), env=ENVIRONMENT, cwd=ROOT, stderr=subprocess.DEVNULL)
+def test_a_killed_run_goes_on_to_the_same_adapter(
+    tiny_model: Path, trained: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    command = [sys.executable, "-m", "training", *flags(tiny_model, tmp_path)]
+    process = subprocess.Popen(command, env=ENVIRONMENT, cwd=ROOT, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while not (tmp_path / "fold-0" / "checkpoint-5").is_dir() and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert (tmp_path / "fold-0" / "checkpoint-5" / "manifest.json").is_file()
-    again = started(command(tiny_model, tmp_path))
-    assert "resuming from checkpoint-" in again or "finished earlier" in again
+    caplog.set_level("INFO")
+    train_here(tiny_model, tmp_path)
+    assert "resuming from checkpoint-" in caplog.text or "finished earlier" in caplog.text
     assert largest_difference(adapter(trained), adapter(tmp_path)) < 1e-6
-    assert "finished earlier, skipped" in started(command(tiny_model, tmp_path))
+    caplog.clear()
+    train_here(tiny_model, tmp_path)
+    assert "finished earlier, skipped" in caplog.text
 
 
-def test_a_damaged_checkpoint_is_passed_over(tiny_model: Path, trained: Path, tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_passed_over(
+    tiny_model: Path, trained: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     (tmp_path / "fold-0" / "trained.json").unlink()
     weights = tmp_path / "fold-0" / "checkpoint-10" / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
-    output = started(command(tiny_model, tmp_path))
-    assert "damaged, skipped" in output
-    assert "resuming from checkpoint-5" in output
+    caplog.set_level("INFO")
+    train_here(tiny_model, tmp_path)
+    assert "damaged, skipped" in caplog.text
+    assert "resuming from checkpoint-5" in caplog.text
     assert largest_difference(adapter(trained), adapter(tmp_path)) < 1e-6
 
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+import forked_ranks
+import hanging
 import pytest
+import stepping
 import tiny_models
 
 from harness.machine.ranks import DONE, Record, Seen, judge
 from harness.machine.watch import Watch
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 def record(**changes: Any) -> Record:
@@ -154,32 +151,27 @@ def test_a_machine_that_fell_silent_counts_as_standing_still() -> None:
     assert blamed({0: STILL, 1: gone_quiet}, None)[1] == [1]
 
 
-def steps(last: str) -> tuple[int, str]:
+def steps(last: str, folder: Path) -> tuple[int, str]:
     """The exit code of three steps of two ranks, of which rank 1 does so in the last, and what they said."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    shared = {**os.environ, "PYTHONPATH": str(ROOT), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2"}
-    program = [sys.executable, str(ROOT / "tests" / "stepping.py"), last]
-    ranks = [
-        subprocess.Popen(program, env={**shared, "RANK": str(rank)}, stderr=subprocess.PIPE, text=True)
-        for rank in range(2)
-    ]
-    said = "".join(rank.communicate(timeout=120)[1] for rank in ranks)
-    return max(abs(rank.returncode) for rank in ranks), said
+    with forked_ranks.Ranks("cpu_2proc", stepping.run, (last,), folder) as ranks:
+        codes, said = ranks.ended()
+    return max(abs(code or 0) for code in codes), said
 
 
 @pytest.mark.slow
 @pytest.mark.distributed
-def test_steps_of_three_times_hang_seconds_are_healthy() -> None:
-    assert steps("pause") == (0, "")
+def test_steps_of_three_times_hang_seconds_are_healthy(tmp_path: Path) -> None:
+    code, said = steps("pause", tmp_path)
+    assert (code, said.strip()) == (0, "")
 
 
 @pytest.mark.slow
 @pytest.mark.distributed
 @pytest.mark.parametrize("last", ["hang", "compute for ever"])
-def test_a_rank_that_hangs_after_such_steps_is_named_with_the_setting_on_a_line_of_its_own(last: str) -> None:
-    code, said = steps(last)
+def test_a_rank_that_hangs_after_such_steps_is_named_with_the_setting_on_a_line_of_its_own(
+    last: str, tmp_path: Path
+) -> None:
+    code, said = steps(last, tmp_path)
     assert code == 1
     assert "rank 1 (process" in said
     assert "in `step 3`" in said
@@ -189,16 +181,12 @@ def test_a_rank_that_hangs_after_such_steps_is_named_with_the_setting_on_a_line_
 @pytest.mark.slow
 @pytest.mark.distributed
 def test_scoring_ends_when_a_rank_hangs_while_the_other_waits_for_its_scores(tmp_path: Path) -> None:
-    config = ROOT / "accelerate_configs" / "cpu_2proc.yaml"
-    launch = ["-m", "accelerate.commands.launch", "--config_file", str(config), "--main_process_port", "0"]
     asked = ["--model_args", f"pretrained={tiny_models.byte_llama(tmp_path)}", "--tasks", "crows_pairs", "--limit", "4"]
-    asked += ["--hang-seconds", "5"]
-    data = ["--metadata", '{"data_dir": "sample"}']
-    command = [sys.executable, *launch, str(ROOT / "tests" / "hanging.py"), "eval", *asked, *data]
-    environment = {**os.environ, "HANG_IN": "scoring", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode != 0
-    assert "rank 1 (process" in done.stderr
-    assert "in `scoring`" in done.stderr
-    assert "hanging.py, line" in done.stderr
-    assert "rank 0 (process" not in done.stderr
+    asked += ["--hang-seconds", "5", "--metadata", '{"data_dir": "sample"}']
+    with forked_ranks.Ranks("cpu_2proc", hanging.run, ("scoring", ["eval", *asked]), tmp_path) as ranks:
+        codes, said = ranks.ended()
+    assert codes != [0, 0]
+    assert "rank 1 (process" in said
+    assert "in `scoring`" in said
+    assert "hanging.py, line" in said
+    assert "rank 0 (process" not in said
