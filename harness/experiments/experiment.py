@@ -27,6 +27,7 @@ from harness.experiments.scoring_stage import (
     base_targets,
     checkpoint_targets,
     control_targets,
+    recipe_targets,
     scoring_gpus,
     scoring_stage,
 )
@@ -131,6 +132,9 @@ def _treatment(
         yield make
         targets = partial(projection_targets, experiment, model, home)
         yield score(f"score {model.called}", "score.json", targets, make.name)
+        return
+    if model.recipe is not None:
+        yield score(f"score {model.called}", "score.json", partial(recipe_targets, experiment, model, home))
         return
     taught = trainings(model.teacher, model.teacher.home(model_home))
     for training, its in zip(trainings(model, home), taught, strict=True):

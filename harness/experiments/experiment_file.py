@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from harness.experiments.method_entries import Methods, problems, projection_of, scales_of, training_of
+from harness.experiments.method_entries import Methods, problems, projection_of, recipe_by, scales_of, training_of
 from harness.experiments.names import FileName
 from harness.experiments.places import Places, experiment_path
 from harness.machine.peers import HANG_SECONDS, PEER_SECONDS
@@ -144,7 +144,7 @@ class Experiment:
     def trained(self) -> tuple[PlannedModel, ...]:
         """Every model by every method that trains it."""
         every = (treated for model in self.models for treated in model.treatments)
-        return tuple({one.teacher.called: one.teacher for one in every if one.projection is None}.values())
+        return tuple({one.teacher.called: one.teacher for one in every if one.is_trained}.values())
 
 
 def load(path: Path) -> Experiment:
@@ -250,6 +250,7 @@ def _planned(file: ExperimentFile, model: ModelEntry, places: Places) -> Planned
             *_launched(training_of(entry, training), places),
             scales_of(entry),
             projection_of(entry, places),
+            recipe_by(entry),
         )
         for entry in file.methods
     )

@@ -10,9 +10,13 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from harness.experiments.names import FileName
 from harness.experiments.places import Places
+from harness.inference.kinds import RECIPES
+from harness.inference.recipe import problems as recipe_problems
+from harness.inference.recipe import recipe_of
 from harness.planning.planned_model import PlannedProjection
 from harness.storage.projections import Settings
 from harness.storage.reading import shown
+from harness.storage.recipes import Recipe
 from harness.terminal.nearest import did_you_mean
 
 TRAINED: Mapping[str, Mapping[str, Any]] = {
@@ -27,7 +31,10 @@ SCALED: Mapping[str, Mapping[str, Any]] = {"negate": {"objective": "more"}}
 PROJECTED = ("sentence_debias", "inlp", "leace")
 """Kinds that write a projection of the last hidden state into the weights: see `harness.mitigation`."""
 
-KINDS = (*TRAINED, *SCALED, *PROJECTED)
+ASKED = tuple(RECIPES)
+"""Kinds that change how a model is asked, and none of its weights: see `harness.inference`."""
+
+KINDS = (*TRAINED, *SCALED, *PROJECTED, *ASKED)
 
 SCALES = (-0.25, -0.5, -1.0)
 """The numbers of times where an entry names none; published work takes -0.5 (BiasFreeBench)."""
@@ -49,7 +56,7 @@ class MethodEntry(BaseModel):
 
 def training_of(entry: MethodEntry, training: Mapping[str, Any]) -> dict[str, Any]:
     """All settings of a method's training: the experiment's and model's, its kind's, and its own over them."""
-    if entry.kind in PROJECTED:
+    if entry.kind in (*PROJECTED, *ASKED):
         return {}
     ours = ("scales",) if entry.kind in SCALED else ()
     own = {key: value for key, value in entry.settings.items() if key not in ours}
@@ -68,6 +75,11 @@ def projection_of(entry: MethodEntry, places: Places) -> PlannedProjection | Non
     asked = _Projection.model_validate(entry.settings)
     text, words = (None if file is None else Path(places.find(str(file))) for file in (asked.text, asked.words))
     return PlannedProjection(entry.kind, asked.own, asked.bias_types, text, words)
+
+
+def recipe_by(entry: MethodEntry) -> Recipe | None:
+    """How the model is asked; None of a method that changes its weights."""
+    return recipe_of({"kind": entry.kind, **entry.settings}) if entry.kind in ASKED else None
 
 
 class _Projection(Settings):
@@ -89,6 +101,8 @@ def problems(entry: MethodEntry) -> Iterator[tuple[str, str]]:
         yield "kind", f"no method {entry.kind!r}; there are {', '.join(KINDS)}{did_you_mean(entry.kind, KINDS)}"
     elif entry.kind in PROJECTED:
         yield from _wrong_projection(entry)
+    elif entry.kind in ASKED:
+        yield from recipe_problems(entry.kind, entry.settings)
     elif entry.kind in SCALED and (wrong := _wrong_scales(entry.settings.get("scales", SCALES))):
         yield "scales", wrong
     elif entry.kind in SCALED and entry.settings.get("full"):

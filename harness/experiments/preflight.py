@@ -12,10 +12,12 @@ from harness.data.infill import require_sentinels
 from harness.data.sources import find
 from harness.data.tokens import load_tokenizer
 from harness.experiments.experiment_file import Experiment
+from harness.inference.recipe import Applied
 from harness.machine.devices import require_able, require_deepspeed, visible_gpus
 from harness.machine.strategy import read_strategy
 from harness.metrics.benchmarks import BENCHMARKS, HELD_OUT_OF
 from harness.models.arguments import require_known_arguments
+from harness.models.positions import window_told
 from harness.planning.planned_model import PlannedModel, require_found
 from harness.scoring.metadata import require_known_metadata, require_read_metadata
 from harness.scoring.task_files import leaves, select, sources_of
@@ -44,6 +46,7 @@ def check(experiment: Experiment, config_of: Callable[[PlannedModel], Pretrained
         require_known_arguments(model.model_args, config)
         _check_tasks(experiment, model, config)
         _check_projections(experiment, model, config)
+        _check_recipes(experiment, model, config)
     for model in experiment.trained:
         _check_precision(experiment, model, _config(experiment, model, config_of))
 
@@ -134,6 +137,21 @@ def _check_projections(experiment: Experiment, model: PlannedModel, config: Pret
             about_groups(running_text(asked.text, experiment.data_dir), asked.text, asked.words, asked.bias_types)
         except (FileNotFoundError, ValueError) as error:
             raise ValueError(f"{experiment.name}, model {model.name}, method {method.name}: {error}") from error
+
+
+def _check_recipes(experiment: Experiment, model: PlannedModel, config: PretrainedConfig) -> None:
+    """Room in the model's window for each method's prefixes."""
+    source = {"pretrained": model.pretrained, "revision": model.revision}
+    for method in model.methods:
+        if method.recipe is None:
+            continue
+        positions = window_told(config)
+        longest = Applied(method.recipe, load_tokenizer({**model.model_args, **source})).longest
+        if positions is not None and longest >= positions - 1:
+            raise ValueError(
+                f"{experiment.name}, model {model.name}, method {method.name}: its longest prefix has {longest} "
+                f"tokens, and the model's window {positions}; shorten it"
+            )
 
 
 def _trains_nothing(training: Mapping[str, Any]) -> str | None:

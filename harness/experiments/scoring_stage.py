@@ -22,6 +22,7 @@ from harness.scoring.job import Job, JobTarget, write_job
 from harness.scoring.task_files import select, sources_of
 from harness.storage.controls import read_record
 from harness.storage.provenance import MatchedBy
+from harness.storage.recipes import Recipe
 from harness.storage.results import find_scored
 from harness.storage.weights import weights_sha256
 from training.finished import finished_checkpoints
@@ -38,6 +39,7 @@ class Weights(NamedTuple):
     control: str | None = None
     matched_by: MatchedBy | None = None
     method: str | None = None
+    recipe: Recipe | None = None
 
 
 def scoring_gpus(scoring: Scoring, visible: int) -> int:
@@ -62,6 +64,12 @@ def checkpoint_targets(experiment: Experiment, model: PlannedModel, home: Path, 
         folder = home / one.folder.parent.name / one.folder.name
         targets.append(target(experiment, model, folder, tasks, weights))
     return targets
+
+
+def recipe_targets(experiment: Experiment, model: PlannedModel, home: Path) -> list[JobTarget]:
+    """The base's weights asked by the method's recipe, on all tasks as they stand: it was trained on no pair."""
+    weights = Weights(method=model.method, recipe=model.recipe)
+    return [target(experiment, model, home / "scores", model.tasks, weights)]
 
 
 def control_targets(
@@ -105,6 +113,7 @@ def target(
         "model_args": deciding_model_args(experiment, model),
         "data": [find(name, experiment.data_dir).sha256 for name in sources_of(tasks)],
         "limits": experiment.scoring.limits,
+        **({} if weights.recipe is None else {"recipe": weights.recipe.sha256}),
         **_generating(experiment),
     }
     return JobTarget(folder=folder, tasks=tasks, inputs_sha256=digest_of(decides), **weights._asdict())

@@ -15,7 +15,8 @@ _OF_CLASSES = (
     "pretrained backend revision subfolder tokenizer truncation logits_cache max_length device dtype "
     "softmax_dtype mixed_precision_dtype batch_size max_batch_size trust_remote_code use_fast_tokenizer "
     "add_bos_token prefix_token_id parallelize max_memory_per_gpu max_cpu_memory offload_folder tp_plan peft "
-    "delta autogptq gptqmodel gguf_file think_end_token enable_thinking chat_template_args allow_pickle share_prefixes"
+    "delta autogptq gptqmodel gguf_file think_end_token enable_thinking chat_template_args allow_pickle share_prefixes "
+    "recipe"
 )
 OF_CLASSES = tuple(_OF_CLASSES.split())
 # What they hand on to `from_pretrained` of transformers.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -15,15 +15,18 @@ from torch import Tensor
 
 from harness.data.families import Family, read_config, require_family
 from harness.data.in_memory import held
+from harness.inference.recipe import recipe_of
 from harness.machine.allocator import keep_freed_memory
 from harness.machine.processes import join_processes, processes_on_cpu
 from harness.models.adapters import Attached, attach
 from harness.models.arguments import require_dtype, require_known_arguments
 from harness.models.batches import InBatches
 from harness.models.borrowed import base_parameters, tensors_sha256
+from harness.models.by_recipe import ByRecipe
 from harness.models.embedded import padding_id, unknown_token
 from harness.models.requests import request_name
 from harness.models.sampling import Asked, continuations, numbered, sampling_of
+from harness.storage.recipes import Recipe, weights_by
 from harness.storage.weights import files_sha256, require_safe_weights
 
 log = logging.getLogger(__name__)
@@ -34,7 +37,7 @@ SOFTMAX_DTYPE = "float32"
 OF_TOKENS = ("tokenizer", "add_bos_token", "use_fast_tokenizer", "max_length")
 
 
-class TransformersLM(InBatches, HFLM):
+class TransformersLM(InBatches, ByRecipe, HFLM):
     """lm-eval's `hf` for one family of models, with these differences.
 
     fp32 unless told otherwise, log-softmax and its sums always; safetensors only, unless `allow_pickle`; models of
@@ -59,6 +62,7 @@ class TransformersLM(InBatches, HFLM):
         peft: str | None = None,
         prefix_token_id: int | None = None,
         allow_pickle: bool = False,
+        recipe: str | Mapping[str, Any] | Recipe | None = None,
         trust_remote_code: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -69,6 +73,7 @@ class TransformersLM(InBatches, HFLM):
                 stays on its device and in its precision.
             batch_size: rows a batch at most; "auto" sets no such limit beside the one on tokens.
             allow_pickle: whether weights that can run code when they are loaded are accepted.
+            recipe: a method at inference, see `use_recipe`; a kind's name, or a YAML file with its settings.
 
         Raises:
             ValueError: a model of another family, a folder without weights or with pickled ones only, a checkpoint
@@ -81,6 +86,7 @@ class TransformersLM(InBatches, HFLM):
             raise ValueError(f"share_prefixes: of hf-causal alone; hf-{self.family} reads each text as a whole")
         require_dtype(dtype)
         require_known_arguments(kwargs, read_config({"pretrained": pretrained, **source}))
+        meant = None if recipe is None else recipe_of(recipe)
         in_memory = {} if self._held is None else {"tokenizer": self._held.tokenizer}
         if self._held is None and gguf_file is None:
             require_safe_weights(pretrained, allow_pickle)
@@ -119,6 +125,7 @@ class TransformersLM(InBatches, HFLM):
         self._attached: Attached | None = None
         if peft:
             self.use_adapter(peft)
+        self.use_recipe(meant)
 
     @property
     def start(self) -> tuple[str, int]:
@@ -138,15 +145,17 @@ class TransformersLM(InBatches, HFLM):
     def weights_sha256(self) -> str:
         """Digest of the files that the base model's weights came from and, with an adapter, of the adapter's.
 
+        With a recipe it is one of both: the same weights, asked otherwise, answer otherwise.
+
         Of a model in memory it is one of its tensors, see `tensors_sha256`: what a file says of it may be long past.
         """
         if self._held is not None:
-            return tensors_sha256(self._model)
-        return files_sha256(**self._source, peft=self.peft)
+            return weights_by(self.recipe, tensors_sha256(self._model))
+        return weights_by(self.recipe, files_sha256(**self._source, peft=self.peft))
 
     @property
     def base_weights_sha256(self) -> str:
-        """The same without the adapter."""
+        """The same without the adapter and the recipe."""
         return files_sha256(**self._source)
 
     @property
@@ -193,7 +202,7 @@ class TransformersLM(InBatches, HFLM):
             room = int(normalize_gen_kwargs(dict(arguments), self.max_gen_toks)["max_gen_toks"])
             if (needed := self._positions_needed(len(ids), room)) > self.max_length:
                 raise ValueError(self.too_long(request, needed))
-            if sampling := sampling_of(request, self.max_gen_toks):
+            if sampling := sampling_of(request, self.max_gen_toks, greedy_too=self.recipe is not None):
                 sampled[place] = Asked(prompt, tuple(ids), sampling, numbers[place])
         greedy = [place for place in range(len(requests)) if place not in sampled]
         texts: dict[int, str] = {}

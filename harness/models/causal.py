@@ -16,7 +16,7 @@ from harness.data.families import Family
 from harness.models.asked import Answer, Tokenised, Tree, answers, shares, trees
 from harness.models.base import TransformersLM
 from harness.models.embedded import unknown_token
-from harness.models.prefix_tree import logits_of, takes_trees, widest
+from harness.models.prefix_tree import after_prefix, logits_of, takes_trees, widest
 from harness.models.requests import require_finite
 from harness.terminal.bars import progress
 
@@ -117,6 +117,8 @@ class CausalLM(TransformersLM):
     def prompt_parts(self, ids: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """See `TransformersLM.prompt_parts`: prompts of nearly one length get first parts of exactly one."""
         cut = (len(ids) - 1) // PROMPT_STEP * PROMPT_STEP
+        if self.recipe is not None and len(ids) > 1:
+            cut = max(cut, 1)  # a prefix stands behind the start token, which is in the first part then
         return ids[:cut], ids[cut:]
 
     def continuer(self, firsts: Tensor, owners: Tensor) -> Callable[[Tensor], Tensor]:
@@ -172,7 +174,10 @@ class CausalLM(TransformersLM):
             for shared in (True, False):
                 alike = [tree for tree in mine if tree.is_shared == shared]
                 for _, scored in self.over_batches(
-                    alike, lambda tree: tree.width, self._score, lambda tree: len(tree.nodes)
+                    alike,
+                    lambda tree: tree.width + self._applied.longest,
+                    self._score,
+                    lambda tree: len(tree.nodes),
                 ):
                     found += scored
                     bar.update(len(scored))
@@ -195,9 +200,11 @@ class CausalLM(TransformersLM):
 
     def _laid_out(self, requests: Sequence[Tokenised], as_trees: bool) -> list[Tree]:
         texts = tuple((tuple(context), tuple(continuation)) for _, context, continuation in requests)
-        if (key := (as_trees, texts)) in self._trees:
+        if (key := (as_trees, self._applied.longest, texts)) in self._trees:
             return self._trees[key]
         narrow = widest(self._model.config)
+        if narrow is not None and self._applied.longest:
+            narrow, as_trees = narrow - self._applied.longest, as_trees and narrow > self._applied.longest
         at_most = min(ROW_NODES, narrow or ROW_NODES) if as_trees else None
         laid_out = trees(requests, at_most, narrow)
         if sum(len(context) + len(continuation) for context, continuation in texts) <= KEPT_TOKENS:
@@ -215,5 +222,11 @@ class CausalLM(TransformersLM):
 
     @torch.inference_mode()
     def _score(self, batch: Sequence[Tree]) -> list[tuple[int, Answer]]:
-        logits = logits_of(self._model, [tree.row for tree in batch], [tree.nodes for tree in batch], self.device)
+        def behind(prefix: tuple[int, ...]) -> Tensor:
+            asked = [(tree.row, tree.nodes) for tree in batch]
+            if prefix:
+                asked = [after_prefix(row, nodes, prefix, self._text_start) for row, nodes in asked]
+            return logits_of(self._model, [row for row, _ in asked], [nodes for _, nodes in asked], self.device)
+
+        logits = self._applied(behind)
         return list(answers(batch, logits.to(self.softmax_dtype or logits.dtype)))

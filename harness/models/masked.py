@@ -18,6 +18,7 @@ from transformers import AutoModelForMaskedLM
 
 from harness.data.families import Family
 from harness.data.masked_text import require_mask, scored_text, slots, windows
+from harness.inference.recipe import put_before
 from harness.models.base import TransformersLM
 from harness.models.head import logits_at
 from harness.models.mask_filling import complete, fill_templates
@@ -75,7 +76,7 @@ class MaskedLM(TransformersLM):
         """Tokens of a text, special tokens included; no more than the model has positions, whatever was asked for."""
         if (positions := learned_positions(self._model)) is None:
             return int(super().max_length)
-        return min(int(self._max_length or positions), positions)
+        return min(int(self._max_length or positions), positions) - self._applied.longest
 
     def loglikelihood(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """Score continuations; a request's arguments are (context, continuation) or (context, continuation, given).
@@ -164,6 +165,17 @@ class MaskedLM(TransformersLM):
 
     def log_distributions(self, rows: Sequence[Sequence[int]], places: Sequence[Sequence[int]]) -> Tensor:
         """[N, V]: log-probabilities over the vocabulary at each place of each row, in order, in fp32 on the device."""
+
+        def behind(prefix: tuple[int, ...]) -> Tensor:
+            longer = [put_before(row, prefix, self.tokenizer.cls_token_id) for row in rows]
+            return self._logits(longer, [[place + len(prefix) for place in found] for found in places])
+
+        with torch.inference_mode():
+            log_p: Tensor = self._applied(behind).float().log_softmax(-1)
+        return log_p
+
+    def _logits(self, rows: Sequence[Sequence[int]], places: Sequence[Sequence[int]]) -> Tensor:
+        """[N, V] at each place of each row, in order."""
         width = max(map(len, rows))
         padding = self.tokenizer.pad_token_id or 0
         input_ids = torch.full((len(rows), width), padding)
@@ -173,16 +185,13 @@ class MaskedLM(TransformersLM):
             attention_mask[number, : len(row)] = 1
         owners = torch.tensor([number for number, found in enumerate(places) for _ in found], device=self.device)
         columns = torch.tensor([place for found in places for place in found], device=self.device)
-        with torch.inference_mode():
-            logits = logits_at(
-                self._model,
-                owners,
-                columns,
-                input_ids=input_ids.to(self.device),
-                attention_mask=attention_mask.to(self.device),
-            )
-        log_p: Tensor = logits.float().log_softmax(-1)
-        return log_p
+        return logits_at(
+            self._model,
+            owners,
+            columns,
+            input_ids=input_ids.to(self.device),
+            attention_mask=attention_mask.to(self.device),
+        )
 
     def _cloze(self, request: Any) -> list[MaskedRow]:
         context, continuation, *_ = request.args
@@ -207,7 +216,7 @@ class MaskedLM(TransformersLM):
         with progress(len(rows), "Masked texts", hidden=disable_tqdm or self.rank != 0) as bar:
             for batch, log_p in self.over_batches(
                 order,
-                lambda text: len(text[0]),
+                lambda text: len(text[0]) + self._applied.longest,
                 lambda batch: self.log_distributions([ids for ids, _ in batch], [places for _, places in batch]),
                 lambda text: len(text[1]),
             ):

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from harness.inference.recipe import put_before
 from harness.models.head import logits_at
 
 Text = tuple[int, ...]
@@ -68,6 +69,20 @@ def _shared(left: Text, right: Text) -> int:
         if one != other:
             return place
     return min(len(left), len(right))
+
+
+def after_prefix(row: Row, nodes: Sequence[int], prefix: Text, start: int | None) -> tuple[Row, list[int]]:
+    """The row of the same texts with a prefix put into each (`put_before`), and where its nodes are then.
+
+    What was predicted at a node is predicted at the node so many tokens further on.
+    """
+    texts = {text: tuple(put_before(text, prefix, start)) for text, _ in row.paths}
+    (longer,) = rows(texts.values(), sys.maxsize) if len(texts) > 1 else [one_text(*texts.values())]
+    paths = dict(longer.paths)
+    moved = {
+        node: paths[texts[text]][place + len(prefix)] for text, path in row.paths for place, node in enumerate(path)
+    }
+    return longer, [moved[node] for node in nodes]
 
 
 def logits_of(model: Any, batch: Sequence[Row], chosen: Sequence[Sequence[int]], device: Any) -> Tensor:

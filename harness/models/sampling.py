@@ -45,7 +45,7 @@ class Continues(Protocol):
 
     def prompt_parts(self, ids: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]: ...
 
-    def continuer(self, firsts: Tensor, owners: Tensor) -> Callable[[Tensor], Tensor]: ...
+    def continuer_by_recipe(self, firsts: Tensor, owners: Tensor) -> Callable[[Tensor], Tensor]: ...
 
     def tok_decode(self, tokens: list[int]) -> str: ...
 
@@ -74,8 +74,8 @@ class Asked(NamedTuple):
     repeat: int
 
 
-def sampling_of(request: Any, default_tokens: int) -> Sampling | None:
-    """How a request of lm-eval's is to be sampled; None if it is not (greedy).
+def sampling_of(request: Any, default_tokens: int, greedy_too: bool = False) -> Sampling | None:
+    """How a request of lm-eval's is to be sampled; None if it is not (greedy), unless `greedy_too`: by its likeliest.
 
     Raises:
         ValueError: an argument that this sampler does not know, or a value out of range.
@@ -83,7 +83,9 @@ def sampling_of(request: Any, default_tokens: int) -> Sampling | None:
     given = dict(normalize_gen_kwargs(dict(request.args[1]), default_tokens))
     temperature = float(given.pop("temperature", None) or 0.0)
     if not given.pop("do_sample", False):
-        return None
+        if not greedy_too:
+            return None
+        temperature, given = 1.0, {**given, "top_k": 1, "top_p": 1.0}
     found = Sampling(
         max_new_tokens=int(given.pop("max_gen_toks")),
         temperature=temperature or 1.0,
@@ -219,7 +221,7 @@ def _continued(lm: Continues, batch: Sequence[Asked]) -> list[list[int]]:
     place = {first: number for number, first in enumerate(dict.fromkeys(first for first, _ in parts))}
     firsts = [*place, *[parts[-1][0]] * (FEWEST_ROWS - len(place))]
     owners = torch.tensor([place[first] for first, _ in parts], device=lm.device)
-    logits_after = lm.continuer(torch.tensor(firsts, dtype=torch.long, device=lm.device), owners)
+    logits_after = lm.continuer_by_recipe(torch.tensor(firsts, dtype=torch.long, device=lm.device), owners)
     read = torch.tensor([len(rest) for _, rest in parts], device=lm.device)
     longest = int(read.max())
     given = torch.tensor([[*rest, *rest[-1:] * (longest - len(rest))] for _, rest in parts], device=lm.device)

@@ -15,6 +15,7 @@ from harness.data.families import Family
 from harness.data.infill import source_ids, target_ids
 from harness.data.span_corruption import corrupted
 from harness.data.tokens import decoder_start_token_id
+from harness.inference.recipe import put_before
 from harness.models.base import TransformersLM
 from harness.models.head import logits_at
 from harness.models.requests import request_name, require_finite
@@ -180,16 +181,27 @@ class Seq2SeqLM(TransformersLM):
 
     @torch.inference_mode()
     def _score(self, rows: Sequence[Seq2SeqRow]) -> list[tuple[float, bool]]:
-        """One batch. Requests about one context share its pass through the encoder."""
+        """One batch."""
+        logits = self._applied(lambda prefix: self._logits(rows, prefix)).float()
+        target = torch.tensor([token for row in rows for token in row.target], device=self.device)
+        expected = logits.gather(1, target[:, None]).squeeze(1)
+        logprobs = expected - logits.logsumexp(1)
+        tops = (expected >= logits.amax(1)).to(logprobs.dtype)
+        answers = iter(torch.stack([logprobs, tops], 1).tolist())
+        own = [[next(answers) for _ in row.target] for row in rows]
+        return [(math.fsum(logprob for logprob, _ in found), all(top for _, top in found)) for found in own]
+
+    def _logits(self, rows: Sequence[Seq2SeqRow], prefix: tuple[int, ...]) -> Tensor:
+        """[N, V] for each target's tokens, in order. Requests about one context share its pass through the encoder."""
         sources = list(dict.fromkeys(tuple(row.source) for row in rows))
-        source, source_mask = self._padded(sources)
+        source, source_mask = self._padded([put_before(ids, prefix, self._text_start) for ids in sources])
         target, target_mask = self._padded([row.target for row in rows])
         owners = torch.tensor([sources.index(tuple(row.source)) for row in rows], device=self.device)
         encoder_outputs = self._model.get_encoder()(input_ids=source, attention_mask=source_mask)
         encoder_outputs.last_hidden_state = encoder_outputs.last_hidden_state[owners]
         start = torch.full_like(target[:, :1], self._decoder_start)
         line, place = target_mask.nonzero(as_tuple=True)
-        logits = logits_at(
+        return logits_at(
             self._model,
             line,
             place,
@@ -198,13 +210,13 @@ class Seq2SeqLM(TransformersLM):
             decoder_input_ids=torch.cat([start, target[:, :-1]], 1),
             decoder_attention_mask=target_mask,
             use_cache=False,
-        ).float()
-        expected = logits.gather(1, target[line, place][:, None]).squeeze(1)
-        logprobs = expected - logits.logsumexp(1)
-        tops = (expected >= logits.amax(1)).to(logprobs.dtype)
-        answers = iter(torch.stack([logprobs, tops], 1).tolist())
-        own = [[next(answers) for _ in row.target] for row in rows]
-        return [(math.fsum(logprob for logprob, _ in found), all(top for _, top in found)) for found in own]
+        )
+
+    @property
+    def _text_start(self) -> int | None:
+        """BART's texts begin with one, T5's with none."""
+        token: int | None = self.tokenizer.bos_token_id
+        return token
 
     def _padded(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         """Ids [B, T] and their mask, padded on the right."""

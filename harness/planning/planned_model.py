@@ -11,6 +11,7 @@ from harness.machine.strategy import Strategy
 from harness.models.smollm2 import INSTALL, NAME
 from harness.storage.files import looked_in
 from harness.storage.projections import Settings
+from harness.storage.recipes import Recipe
 
 
 class PlannedControl(NamedTuple):
@@ -43,6 +44,7 @@ class PlannedMethod(NamedTuple):
     strategy: Strategy
     scales: tuple[float, ...] = ()
     projection: PlannedProjection | None = None
+    recipe: Recipe | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class PlannedModel:
     how that spreads it. `folder` is the experiment file's, where a model's folder is looked for first. With `seeds`
     each fold is trained with each of them; () leaves `training` its own seed. With `methods` each of `treatments` is
     trained in place of what `training` says alone; `method` is the name of the one that this is. With a `scale` it has
-    what the method `taught_by` trained in it so many times; with a `projection` nothing is trained.
+    what the method `taught_by` trained in it so many times; with a `projection` or a `recipe` nothing is trained.
     """
 
     name: str
@@ -74,6 +76,7 @@ class PlannedModel:
     scale: float | None = None
     taught_by: str | None = None
     projection: PlannedProjection | None = None
+    recipe: Recipe | None = None
 
     @property
     def treatments(self) -> tuple[PlannedModel, ...]:
@@ -89,6 +92,7 @@ class PlannedModel:
                 methods=(),
                 method=one.name,
                 projection=one.projection,
+                recipe=one.recipe,
             )
             for one in self.methods
         ]
@@ -102,6 +106,11 @@ class PlannedModel:
     def teacher(self) -> PlannedModel:
         """What is trained where this is scaled: the same for all scales."""
         return self if self.scale is None else replace(self, method=self.taught_by, scale=None, taught_by=None)
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether there is something to train."""
+        return self.projection is None and self.recipe is None
 
     @property
     def stage(self) -> str:

@@ -15,6 +15,7 @@ from harness.scoring.trained import checkpoint_of, trained, trained_from
 from harness.storage.controls import read_record
 from harness.storage.projections import read_record as projection_record
 from harness.storage.provenance import NOT_KNOWN, Generation, Provenance, TaskData, asking_of
+from harness.storage.recipes import Recipe, weights_by
 from harness.storage.weights import files_sha256
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def _data(task: str, samples: Sequence[Mapping[str, Any]], counted: Mapping[str,
 def eval_provenance(
     lm: Any, model_args: Mapping[str, Any], results: Mapping[str, Any], command: str, seconds: float
 ) -> Provenance:
-    """The provenance of what `stereoscope eval` scored: an adapter, or a checkpoint of this project's, is a step.
+    """The provenance of what `stereoscope eval` scored: an adapter, a checkpoint of ours, or a recipe, is a step.
 
     Raises:
         ValueError: the checkpoint's split belongs to other weights.
@@ -90,15 +91,18 @@ def eval_provenance(
     base = pretrained if peft or told is None or told.split is None else told.split.base or pretrained
     if projected is not None:
         base = projected.base
+    recipe: Recipe | None = getattr(lm, "recipe", None)
     unadapted = {name: value for name, value in model_args.items() if name in _SOURCE}
+    from_training = trained_from(checkpoint, model_weights_sha256(unadapted), bool(peft))
     return Provenance(
         model=Path(base).resolve().name if Path(base).is_dir() else base,
         pretrained=pretrained,
         parameters=_parameters(lm),
-        weights_sha256=model_weights_sha256(model_args),
-        **trained_from(checkpoint, model_weights_sha256(unadapted), bool(peft)),
-        stage="control" if control else "base" if told is None else "step",
-        method=projected and projected.kind,
+        weights_sha256=weights_by(recipe, model_weights_sha256(model_args)),
+        **{**from_training, **({"trained_on": {}} if recipe and checkpoint is None else {})},
+        stage="control" if control else "base" if told is None and recipe is None else "step",
+        method=recipe.kind if recipe else projected and projected.kind,
+        recipe=recipe,
         control=control and control.kind,
         matched_by=control and control.matched_by,
         seed=control and control.seed,

@@ -80,6 +80,8 @@ def score(
     if lm.weights_from == "files":
         folder_of = None if checkpoint is None else Path(checkpoint)
         training = trained_from(folder_of, lm.base_weights_sha256, adapter=lm.adapter is not None)
+        if lm.recipe is not None and checkpoint is None:
+            training = {**training, "trained_on": {}}
     results = evaluate(lm, tasks, metadata, limits=limits, gen_kwargs=gen_kwargs, judge_later=True)
     if results is None:
         return judge_saved(None)
@@ -98,6 +100,7 @@ def score(
         control=control,
         matched_by=matched_by,
         method=method,
+        recipe=lm.recipe,
         checkpoint=checkpoint,
         inputs_sha256=inputs_sha256,
         **scoring_conditions(lm, results),

@@ -14,13 +14,17 @@ from harness.machine.peers import HANG_SECONDS, PEER_SECONDS
 from harness.machine.startup import imports_uncollected
 from harness.storage.provenance import MatchedBy
 from harness.storage.reading import read_record
+from harness.storage.recipes import Recipe
 from harness.terminal.libraries import take_over_libraries
 
 log = logging.getLogger(__name__)
 
 
 class JobTarget(BaseModel):
-    """The base (`checkpoint` None), a checkpoint or a control; the tasks to score it on; the folder for its results."""
+    """What to score, on which tasks, and the folder for its results.
+
+    The base where `checkpoint` is None, by a `recipe` if it has one; else a checkpoint or a control.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -33,13 +37,16 @@ class JobTarget(BaseModel):
     method: str | None = None
     control: str | None = None
     matched_by: MatchedBy | None = None
+    recipe: Recipe | None = None
     tasks: tuple[str, ...]
     inputs_sha256: str
 
     @property
     def stage(self) -> Literal["base", "step", "control"]:
         """What its results file says that it is."""
-        return "control" if self.control else "base" if self.checkpoint is None else "step"
+        if self.control:
+            return "control"
+        return "base" if self.checkpoint is None and self.recipe is None else "step"
 
 
 class Job(BaseModel):
@@ -91,7 +98,9 @@ def _score_targets(job: Job) -> None:
         wanted = str(target.checkpoint) if whole else job.pretrained
         if lm is None or lm.pretrained != wanted:
             lm = load_lm(wanted, **(job.model_args | ({"revision": "main"} if whole else {})))
+        lm.use_recipe(None)
         lm.use_adapter(None if whole else target.checkpoint)
+        lm.use_recipe(target.recipe)
         for after in job.targets[number : number + 1]:
             if after.checkpoint is not None:
                 read_ahead(after.checkpoint)
@@ -99,7 +108,7 @@ def _score_targets(job: Job) -> None:
             log.info(
                 "%s: %s (%d of %d) on %s",
                 job.model,
-                target.checkpoint or "base",
+                target.checkpoint or (target.recipe.kind if target.recipe else "base"),
                 number,
                 len(job.targets),
                 ", ".join(target.tasks),

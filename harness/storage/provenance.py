@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from harness.storage.recipes import Recipe
 from harness.terminal.secrets import without_tokens
 
 # What of a task's metadata changes the question; the rest says where model and data lie, or holds secrets.
@@ -146,7 +147,8 @@ class Provenance(_Record):
     `inputs_sha256` names everything that decided the scores, so that a finished stage is known when a run goes on.
     `stage` is "base" for an untrained model, "step" for a checkpoint and "control" for one that was made without
     training, of the kind `control`, to compare steps with; `method` is the experiment's name for what made a step, or
-    for what a control stands beside, None where an experiment has a single one. `fold` counts from 0 and is None
+    for what a control stands beside, None where an experiment has a single one; with a `recipe` the step is a base's
+    weights asked otherwise, and `weights_sha256` is a digest of both. `fold` counts from 0 and is None
     without cross-fitting.
     `seed` is that of the training or of the control, None where an experiment names none. `started_after` is the token
     that a sentence's first token is conditioned on, for a masked model the one that stands before it, "" where there is
@@ -172,6 +174,7 @@ class Provenance(_Record):
     lineage: Lineage | None = None
     stage: Literal["base", "step", "control"] = "base"
     method: str | None = None
+    recipe: Recipe | None = None
     control: str | None = None
     matched_by: MatchedBy | None = None
     step: int | None = None
