@@ -34,13 +34,14 @@ from harness.terminal.libraries import take_over_libraries
 from harness.terminal.logs import start_logging
 from training.as_asked import require_processes
 from training.checkpoints import complete_checkpoints, scheduled_checkpoints
-from training.config import NOT_OF_THE_RESULT, PairArguments, TrainingArguments, fingerprint, parse
+from training.config import NOT_OF_THE_RESULT, TrainingArguments, fingerprint, parse
 from training.disk import full_disk_explained
-from training.families import collator_of, load_model, require_fitting, rows_of, with_adapter
+from training.families import collator_of, load_model, require_fitting, rows_of, text_of, with_adapter
 from training.finished import TRAINED_FILE, is_finished
 from training.folds import grouped_folds
 from training.kept_memory import KeptMemory
 from training.objectives import OBJECTIVES
+from training.pair_arguments import PairArguments
 from training.pairs import PairDataset
 from training.progress import Progress
 from training.resume import newest, ready
@@ -160,6 +161,8 @@ def train_fold(
         partial(unknown_token, tokenizer, model),
     )
     collator = collator_of(pair_arguments, family, model, tokenizer, max(dataset.lengths))
+    order = training_arguments.seed if training_arguments.data_seed is None else training_arguments.data_seed
+    text = text_of(pair_arguments, family, tokenizer, model, order)
     base_model = None
     if not pair_arguments.full:
         # Under ZeRO-3 loading draws random numbers: the adapter's are to be the same under every strategy.
@@ -178,6 +181,7 @@ def train_fold(
         pair_arguments=pair_arguments,
         split=split,
         base_model=base_model,
+        text=text,
         callbacks=[LastStepSaved(), KeptMemory(), *callbacks, losses := Shown()],
     )
     for stock in (PrinterCallback, ProgressCallback):

@@ -152,10 +152,14 @@ def _treatment(
 
 def _data(experiment: Experiment) -> list[str]:
     """Every data set that a stage will read."""
+    from training.pair_arguments import reads_text
+
     found = {"crows_pairs"}
     for model in experiment.models:
         reads = model.controls or any(one.projection and one.projection.text is None for one in model.methods)
         found |= {*sources_of(model.tasks), *(["wikitext2_valid"] if reads else [])}
+    if any(reads_text(model.training) and not model.training.get("text") for model in experiment.trained):
+        found.add("wikitext2_valid")
     return sorted(found)
 
 

@@ -45,7 +45,9 @@ def check(experiment: Experiment, config_of: Callable[[PlannedModel], Pretrained
         _check_tasks(experiment, model, config)
         _check_projections(experiment, model, config)
     for model in experiment.trained:
-        _check_precision(experiment, model, _config(experiment, model, config_of))
+        config = _config(experiment, model, config_of)
+        _check_precision(experiment, model, config)
+        _check_training(experiment, model, config)
 
 
 def check_packages(experiment: Experiment) -> None:
@@ -134,6 +136,18 @@ def _check_projections(experiment: Experiment, model: PlannedModel, config: Pret
             about_groups(running_text(asked.text, experiment.data_dir), asked.text, asked.words, asked.bias_types)
         except (FileNotFoundError, ValueError) as error:
             raise ValueError(f"{experiment.name}, model {model.name}, method {method.name}: {error}") from error
+
+
+def _check_training(experiment: Experiment, model: PlannedModel, config: PretrainedConfig) -> None:
+    """Settings that mean something for the family, and the text that training reads."""
+    from harness.planning.plan import pair_arguments
+    from training.families import require_readable
+
+    try:
+        settings = {**model.training, "data_dir": experiment.data_dir}
+        require_readable(pair_arguments(model.pretrained, settings), family(config))
+    except (FileNotFoundError, ValueError) as error:
+        raise ValueError(f"{experiment.name}, model {model.called}: {error}") from error
 
 
 def _trains_nothing(training: Mapping[str, Any]) -> str | None:

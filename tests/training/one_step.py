@@ -14,9 +14,10 @@ from harness.data.families import family_of
 from harness.data.split import Split
 from harness.data.tokens import load_tokenizer
 from harness.models.positions import window
-from training.config import PairArguments, TrainingArguments
-from training.families import collator_of, load_model, rows_of, with_adapter
+from training.config import TrainingArguments
+from training.families import collator_of, load_model, rows_of, text_of, with_adapter
 from training.objectives import OBJECTIVES
+from training.pair_arguments import PairArguments
 from training.pairs import PairDataset, PairInEpoch
 from training.trainer import PairTrainer
 
@@ -30,6 +31,7 @@ def trainer_of(
     tokenizer, model = load_tokenizer({"pretrained": str(folder)}), load_model(arguments, family)
     dataset = PairDataset(pairs, rows_of(arguments, family, tokenizer, seed=0), window(model))
     collator = collator_of(arguments, family, model, tokenizer, max(dataset.lengths))
+    text = text_of(arguments, family, tokenizer, model, 0)
     base = None
     if arguments.full:
         base = load_model(arguments, family) if OBJECTIVES[arguments.objective].base else None
@@ -49,6 +51,7 @@ def trainer_of(
         pair_arguments=arguments,
         split=Split(data_sha256="", folds=1, fold=-1, train=(), held_out=()),
         base_model=base,
+        text=text,
     )
 
 

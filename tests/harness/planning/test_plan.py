@@ -68,6 +68,21 @@ def test_balance_asks_a_masked_model_for_one_token_at_a_time() -> None:
     assert largest_batch("masked", arguments, 8) == Batch(44, 50, 0, 44)
 
 
+@pytest.mark.parametrize(
+    ("pretrained", "told"),
+    [
+        ("gpt2", "32 texts of 48 tokens, and 2 pieces of 64 tokens of running text a step"),
+        ("bert-base-uncased", "and 2 pieces of 64 tokens"),
+        ("google/flan-t5-small", "and 2 pieces of 64 tokens"),
+    ],
+)
+def test_running_text_beside_the_pairs_is_planned_too(pretrained: str, told: str) -> None:
+    without = model_plan(planned(pretrained))
+    with_text = model_plan(planned(pretrained, text_kl_weight=1.0))
+    assert told in with_text
+    assert peak(without) < peak(with_text) < 1.5 * peak(without)
+
+
 @pytest.mark.slow
 def test_the_real_study_is_planned_offline(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(ROOT)
