@@ -19,16 +19,19 @@ class GroupedBySentenceLength(Sampler[PairInEpoch]):
     `per_step` is the global batch, so the order depends on seed and epoch alone, never on the number of processes.
     Every batch is full: what is left over differs from epoch to epoch.
 
+    Args:
+        unit: what is counted, for messages.
+
     Raises:
-        ValueError: there are fewer sentences than one batch takes.
+        ValueError: there are fewer than one batch takes.
     """
 
     STRETCH = 20
 
-    def __init__(self, lengths: Sequence[int], per_step: int, seed: int) -> None:
+    def __init__(self, lengths: Sequence[int], per_step: int, seed: int, unit: str = "pairs") -> None:
         if len(lengths) < per_step:
             raise ValueError(
-                f"{len(lengths)} pairs to train on, but a step takes {per_step}; lower per_device_train_batch_size, "
+                f"{len(lengths)} {unit} to train on, but a step takes {per_step}; lower per_device_train_batch_size, "
                 "gradient_accumulation_steps or the number of processes"
             )
         self.lengths, self.per_step, self.seed, self.epoch = lengths, per_step, seed, 0

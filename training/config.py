@@ -19,14 +19,15 @@ from transformers.integrations import get_available_reporting_integrations
 
 from harness.machine.devices import require_able, visible_gpus
 from harness.machine.peers import await_peers
-from harness.storage.files import read_yaml
+from harness.mitigation.word_list import OWN
+from harness.storage.files import read_yaml, sha256_file
 from harness.storage.reading import brief_name
 from harness.terminal.nearest import did_you_mean
 from harness.terminal.options import dashed
 from training.launched import asked_here, under_deepspeed, without_compiling
 from training.objectives import OBJECTIVES
 from training.options import OneSetting, SettingsParser, settings_parser
-from training.pair_arguments import OF_BALANCE, PairArguments, wrong_settings
+from training.pair_arguments import OF_BALANCE, ON_TEXT, PairArguments, reads_text, wrong_settings
 from training.running_text import text_file
 from training.unused import refusals
 
@@ -52,6 +53,9 @@ LONGEST_PROBLEM = 400
 """Characters of what argparse says of a value, which it quotes as a whole."""
 NOT_OF_THE_RESULT = ("folds", "data_dir", "hang_seconds", "allow_pickle", "share_prefixes")
 """Our settings that the weights of a fold do not depend on."""
+
+OF_PAIRS = ("num_folds", "balance_weight", "kl_weight", "balanced_tokens", "seq2seq_form")
+"""Our settings that decide how pairs are trained on."""
 
 
 @dataclass
@@ -171,7 +175,7 @@ def problems(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def folds_of(settings: Mapping[str, Any]) -> list[int]:
     """The folds that a run with these settings trains."""
-    defaults = PairArguments(model_name_or_path="")
+    defaults = PairArguments(model_name_or_path="", objective=settings.get("objective", "balance"))
     folds = settings.get("folds", defaults.folds)
     names = [str(name) for name in folds] if isinstance(folds, list) else [str(folds)]
     return replace(defaults, num_folds=int(settings.get("num_folds", defaults.num_folds)), folds=names).held_out_folds()
@@ -192,13 +196,20 @@ def fingerprint(pair_arguments: PairArguments, training_arguments: TrainingArgum
 
 def _read_settings(arguments: PairArguments) -> dict[str, Any]:
     """Our settings that decide the weights; without those that nothing reads, which folders of before do not have."""
-    unread = {*NOT_OF_THE_RESULT, "text", *(name for name in OF_BALANCE if not getattr(arguments, name))}
+    unread = {*NOT_OF_THE_RESULT, "text", "words", *(name for name in OF_BALANCE if not getattr(arguments, name))}
+    unread |= set(OF_PAIRS if arguments.objective in ON_TEXT else ("block_tokens",))
+    digests = {}
+    if arguments.objective == "cda":
+        digests["words_sha256"] = sha256_file(OWN if arguments.words is None else Path(arguments.words))
+    else:
+        unread.add("bias_types")
+    if reads_text(vars(arguments)):
+        digests["text_sha256"] = text_file(arguments).sha256
     if OBJECTIVES[arguments.objective].base != "sums":
         unread.add("beta")
     if not arguments.text_kl_weight:
         unread |= {"text_tokens", "text_chunks"}
-    text = {"text_sha256": text_file(arguments).sha256} if arguments.text_kl_weight else {}
-    return {key: value for key, value in asdict(arguments).items() if key not in unread} | text
+    return {key: value for key, value in asdict(arguments).items() if key not in unread} | digests
 
 
 def _parser(everything: bool = True) -> SettingsParser:

@@ -19,21 +19,22 @@ from transformers import (
 from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
 from harness.data.families import Family
+from harness.data.families import family as family_of_config
 from harness.data.infill import require_sentinels
 from harness.data.masked_text import require_mask
 from harness.data.tokens import decoder_start_token_id, load_tokens
-from harness.models.embedded import padding_id, unknown_token
-from harness.models.positions import window
+from harness.models.embedded import padding_id
 from harness.storage.weights import require_safe_weights
 from training.causal_pairs import CausalRows, SharedPrefixCollator, reads_trees
 from training.config import TrainingArguments
+from training.counterfactual_text import texts_of
+from training.dropout import raise_dropout, raised
 from training.masked_pairs import MaskedLanguageRows, PseudoLikelihoodRows
 from training.objectives import OBJECTIVES
-from training.pair_arguments import PairArguments, reads_text
+from training.pair_arguments import ON_TEXT, PairArguments
 from training.pairs import Collator, PairCollator, RowsOf
-from training.running_text import DrawnText, pieces_of, text_file
+from training.running_text import text_file
 from training.seq2seq_pairs import Seq2SeqRows
-from training.text_rows import longest_piece, row_of_text
 
 AUTO_CLASSES: Mapping[Family, Any] = {
     "causal": AutoModelForCausalLM,
@@ -49,6 +50,8 @@ def load_model(arguments: PairArguments, family: Family) -> PreTrainedModel:
     name = arguments.model_name_or_path
     require_safe_weights(name, arguments.allow_pickle)
     config = AutoConfig.from_pretrained(name)
+    if arguments.objective == "dropout":
+        raise_dropout(config)
     # A plain load ties an output head to the embeddings only where the file's are equal. Under ZeRO-3 weights come in
     # parts, which cannot be compared, and T5 v1.1 (FLAN-T5) would silently lose its own.
     keep_head = is_deepspeed_zero3_enabled() and has_own_head(config)
@@ -90,31 +93,6 @@ def rows_of(arguments: PairArguments, family: Family, tokenizer: PreTrainedToken
     return Seq2SeqRows(tokenizer, decoder_start_token_id({"pretrained": name}), arguments.seq2seq_form)
 
 
-def text_of(
-    arguments: PairArguments, family: Family, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, seed: int
-) -> DrawnText | None:
-    """The text that each step holds the model to its base on; None where it is to count nothing.
-
-    Raises:
-        FileNotFoundError, ValueError: there is no such text, it is too short, or the model cannot read such pieces.
-    """
-    if not arguments.text_kl_weight:
-        return None
-    text, tokens = text_file(arguments), arguments.text_tokens
-    row_of = row_of_text(arguments, family, tokenizer)
-    if tokens > (longest := longest_piece(family, tokenizer, window(model))):
-        raise ValueError(f"text_tokens={tokens}: {arguments.model_name_or_path} reads {longest} at once; lower it")
-    pieces = pieces_of(text, tokenizer, tokens)
-    if len(pieces) < arguments.text_chunks:
-        raise ValueError(
-            f"{text.path}: {len(pieces)} pieces of {tokens} tokens, and a step reads text_chunks="
-            f"{arguments.text_chunks}; take a longer text, or lower text_tokens or text_chunks"
-        )
-    if told := unknown_token(tokenizer, model, *pieces):
-        raise ValueError(f"{text.path}: the text has {told}; put the model's own tokenizer beside its weights")
-    return DrawnText(pieces, row_of, arguments.text_chunks, seed)
-
-
 def collator_of(
     arguments: PairArguments, family: Family, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, longest: int
 ) -> Collator:
@@ -153,25 +131,31 @@ def require_fitting(arguments: PairArguments, training_arguments: TrainingArgume
         ValueError: says which setting, and what to set instead.
     """
     name = arguments.model_name_or_path
-    require_readable(arguments, family)
+    config = AutoConfig.from_pretrained(name)
+    require_readable(arguments, config)
     if arguments.start_token_id is not None and family != "causal":
         raise ValueError(
             f"start_token_id={arguments.start_token_id}: {name} is a {family} model, whose texts start as its own "
             "tokenizer and config say; leave start_token_id out"
         )
-    if AutoConfig.from_pretrained(name).model_type in T5_TYPES and in_fp16(training_arguments):
+    if config.model_type in T5_TYPES and in_fp16(training_arguments):
         raise ValueError(f"{name} in fp16: T5's feed-forward layers overflow there; train it in fp32 or with bf16")
 
 
-def require_readable(arguments: PairArguments, family: Family) -> None:
-    """Refuse settings that mean nothing for the family, and a text that is not to be trained on.
+def require_readable(arguments: PairArguments, config: PreTrainedConfig) -> None:
+    """Refuse settings that mean nothing for a model with such a config, and a text that is not to be trained on.
 
     Raises:
         FileNotFoundError: there is no such text.
         ValueError: says which setting, and why.
     """
-    if reads_text(vars(arguments)):
+    if arguments.objective in ON_TEXT:
+        texts_of(arguments, seed=0)
+    elif arguments.text_kl_weight:
         text_file(arguments)
+    if arguments.objective == "dropout":
+        raised(config)
+    family = family_of_config(config)
     if not arguments.end_weight:
         return
     asked = f"end_weight={arguments.end_weight:g}: {arguments.model_name_or_path} is"

@@ -180,6 +180,12 @@ def more(sums: Tensor, counts: Tensor) -> PairLoss:
     return PairLoss(-stereotypical, {"nll": -stereotypical})
 
 
+def language_modelling(sums: Tensor, counts: Tensor) -> PairLoss:
+    """Language modelling on P texts that are no pairs: loss = -(1/n) sum_t log P(t), `sums` and `counts` [P]."""
+    loss = -sums / counts
+    return PairLoss(loss, {"nll": loss})
+
+
 def _preference(sums: Tensor, base_sums: Tensor) -> Tensor:
     """How much more than the base the model prefers the less stereotypical sentences, [P] in nats."""
     gained_more, gained_less = (sums - base_sums).chunk(2)
@@ -199,13 +205,23 @@ class Objective(NamedTuple):
     """`loss` from what was scored and the settings; `base`: what of the frozen base it compares with, if anything.
 
     `whole` objectives compare the sentences' log-probabilities, and so need those of all that differs, as a pair is
-    scored; the others are content with the tokens that a random mask hides.
+    scored; the others are content with the tokens that a random mask hides. Objectives `of` texts train on running text
+    in place of pairs: there are P texts where there are 2P sentences else.
     """
 
     loss: Callable[[Scored, Weights], PairLoss]
     base: Literal["sums", "divergences"] | None
     whole: bool
+    of: Literal["pairs", "texts"] = "pairs"
 
+    def sentences(self, batch: int) -> int:
+        """How many there are in so many pairs or texts."""
+        return 2 * batch if self.of == "pairs" else batch
+
+
+_MODELLING = Objective(
+    lambda scored, _: language_modelling(scored.sums, scored.counts), base=None, whole=False, of="texts"
+)
 
 OBJECTIVES: Mapping[str, Objective] = {
     "anti": Objective(lambda scored, _: anti(scored.sums, scored.counts), base=None, whole=False),
@@ -226,5 +242,7 @@ OBJECTIVES: Mapping[str, Objective] = {
     "dpo": Objective(lambda scored, given: dpo(scored.sums, scored.base_sums, given.beta), base="sums", whole=True),
     "ipo": Objective(lambda scored, given: ipo(scored.sums, scored.base_sums, given.beta), base="sums", whole=True),
     "more": Objective(lambda scored, _: more(scored.sums, scored.counts), base=None, whole=False),
+    "cda": _MODELLING,
+    "dropout": _MODELLING,
 }
 """By the names that the setting `objective` has for them."""

@@ -11,7 +11,10 @@ from harness.machine.peers import HANG_SECONDS
 OF_BALANCE = ("end_weight", "text_kl_weight")
 """Weights of further terms of `balance`, 0 where they are not wanted."""
 
-LEAST = {"end_weight": 0, "text_kl_weight": 0, "text_tokens": 2, "text_chunks": 1}
+ON_TEXT = ("cda", "dropout")
+"""Objectives that train on running text, and on no pair."""
+
+LEAST = {"end_weight": 0, "text_kl_weight": 0, "text_tokens": 2, "text_chunks": 1, "block_tokens": 2}
 """The smallest number that a setting takes."""
 
 
@@ -24,13 +27,14 @@ class PairArguments:
     model_name_or_path: str = field(
         metadata={"help": "the model: a folder or a hub id; causal, masked or encoder-decoder"}
     )
-    objective: Literal["anti", "both", "balance", "dpo", "ipo", "more"] = field(
+    objective: Literal["anti", "both", "balance", "dpo", "ipo", "more", "cda", "dropout"] = field(
         default="balance",
         metadata={
             "help": "what a step minimises: the loss of the less stereotypical sentence (anti), that of both (both), "
             "the gap between the two while the model stays close to the base (balance), a preference loss for the less "
             "stereotypical one (dpo, ipo), or the loss of the more stereotypical one, which makes a model more biased "
-            "(more)"
+            "(more); or, on running text in place of pairs, language modelling with each paragraph about the other "
+            "groups beside it (cda), or with dropout raised (dropout)"
         },
     )
     seq2seq_form: Literal["infill", "rewrite"] = field(
@@ -55,8 +59,16 @@ class PairArguments:
     )
     text: str | None = field(
         default=None,
-        metadata={"help": "running text, a plain UTF-8 file (default: WikiText-2's validation file)"},
+        metadata={
+            "help": "running text, a plain UTF-8 file (default: WikiText-2's validation file): of text_kl_weight, cda "
+            "and dropout"
+        },
     )
+    block_tokens: int = field(default=128, metadata={"help": "of cda and dropout: tokens of a text, at most"})
+    bias_types: list[str] = field(
+        default_factory=lambda: ["gender"], metadata={"help": "of cda: whose words are exchanged"}
+    )
+    words: str | None = field(default=None, metadata={"help": "of cda: a word list in place of the project's own"})
     text_tokens: int = field(default=64, metadata={"help": "of text_kl_weight: tokens of a piece of text"})
     text_chunks: int = field(default=2, metadata={"help": "of text_kl_weight: pieces that all of a step reads"})
     beta: float = field(
@@ -83,7 +95,10 @@ class PairArguments:
     )
     num_folds: int = field(
         default=5,
-        metadata={"help": "parts to cut CrowS-Pairs into, related pairs in one part; 1 trains on all"},
+        metadata={
+            "help": "parts to cut CrowS-Pairs into, related pairs in one part; 1 trains on all. cda and dropout train "
+            "once, on no pair"
+        },
     )
     folds: list[str] = field(
         default_factory=lambda: ["all"],
@@ -120,11 +135,13 @@ class PairArguments:
         self._require_read()
 
     def held_out_folds(self) -> list[int]:
-        """The folds to train, each holding out its own pairs.
+        """The folds to train, each holding out its own pairs; what trains on text holds out all of them, once.
 
         Raises:
             ValueError: a name that is neither `all` nor a fold's number.
         """
+        if self.objective in ON_TEXT:
+            return [0]
         if self.folds == ["all"]:
             return list(range(self.num_folds))
         if wrong := [name for name in self.folds if not name.isdigit() or int(name) >= self.num_folds]:
@@ -138,11 +155,13 @@ class PairArguments:
                     f"{name}={getattr(self, name):g}: {self.objective} does not read it; leave it out, or take "
                     "objective=balance"
                 )
+        if self.objective != "cda" and (self.words is not None or self.bias_types != ["gender"]):
+            raise ValueError(f"words and bias_types: {self.objective} exchanges no words; leave them out, or take cda")
 
 
 def reads_text(settings: Mapping[str, Any]) -> bool:
     """Whether a run with these settings reads running text."""
-    return bool(settings.get("text_kl_weight"))
+    return bool(settings.get("text_kl_weight")) or settings.get("objective") in ON_TEXT
 
 
 def wrong_settings(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

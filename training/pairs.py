@@ -75,6 +75,8 @@ class PairDataset(Dataset[PairRows]):
         ValueError: a text is longer than `window` tokens, or has one that the model cannot look up; names the row.
     """
 
+    called, unit = "CrowS-Pairs rows", "pairs"
+
     def __init__(
         self,
         pairs: Sequence[Pair],

@@ -26,6 +26,11 @@ def text_file(arguments: PairArguments) -> TextFile:
     return find_text(None if arguments.text is None else Path(arguments.text), arguments.data_dir)
 
 
+def paragraphs_of(text: TextFile) -> list[str]:
+    """Its paragraphs in their order, each once."""
+    return list(dict.fromkeys(paragraphs(text)))
+
+
 def pieces_of(text: TextFile, tokenizer: PreTrainedTokenizerBase, tokens: int) -> list[list[int]]:
     """The whole text in consecutive pieces of so many tokens; what is left at its end is left out."""
     lines = [f"{line}\n" for line in paragraphs(text)]

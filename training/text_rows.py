@@ -35,11 +35,15 @@ class CausalText:
 
 @dataclass(frozen=True)
 class MaskedPiece:
-    """15% of the tokens, one at least, behind masks; the piece stands between `before` and `after`."""
+    """15% of the tokens, one at least, behind masks; the piece stands between `before` and `after`.
+
+    With `random_tokens` only 80% of those are behind masks. 10% are replaced by one of so many ids, and 10% stay.
+    """
 
     mask_token_id: int
     before: Sequence[int]
     after: Sequence[int]
+    random_tokens: int = 0
 
     def __call__(self, ids: Sequence[int], key: str) -> Row:
         draw = random.Random(key)
@@ -47,9 +51,14 @@ class MaskedPiece:
         chosen = sorted(draw.sample(range(len(ids)), count))
         shown = list(ids)
         for place in chosen:
-            shown[place] = self.mask_token_id
+            shown[place] = self._in_place_of(ids[place], draw)
         columns = [len(self.before) + place for place in chosen]
         return Row({"input_ids": [*self.before, *shown, *self.after]}, columns, [ids[place] for place in chosen])
+
+    def _in_place_of(self, token: int, draw: random.Random) -> int:
+        if not self.random_tokens or (part := draw.random()) < 0.8:
+            return self.mask_token_id
+        return draw.randrange(self.random_tokens) if part < 0.9 else token
 
 
 @dataclass(frozen=True)
@@ -69,8 +78,13 @@ class CorruptedText:
         return Row(inputs, list(range(len(hidden.target))), hidden.target)
 
 
-def row_of_text(arguments: PairArguments, family: Family, tokenizer: PreTrainedTokenizerBase) -> RowOfText:
+def row_of_text(
+    arguments: PairArguments, family: Family, tokenizer: PreTrainedTokenizerBase, random_tokens: int = 0
+) -> RowOfText:
     """How the family is asked for a piece of text.
+
+    Args:
+        random_tokens: of masked models, see `MaskedPiece`.
 
     Raises:
         ValueError: the tokenizer lacks what the family needs: a start token, a mask token, sentinel tokens.
@@ -81,7 +95,7 @@ def row_of_text(arguments: PairArguments, family: Family, tokenizer: PreTrainedT
     if family == "masked":
         require_mask(tokenizer)
         before, after = _around(tokenizer)
-        return MaskedPiece(tokenizer.mask_token_id, before, after)
+        return MaskedPiece(tokenizer.mask_token_id, before, after, random_tokens)
     require_sentinels(tokenizer, "running text")
     return CorruptedText(sentinel_ids(tokenizer), tokenizer.eos_token_id, decoder_start_token_id({"pretrained": name}))
 

@@ -1,4 +1,4 @@
-"""The run: a `transformers.Trainer` whose step is a batch of sentence pairs.
+"""The run: a `transformers.Trainer` whose step is a batch of sentence pairs, or of texts (`cda`, `dropout`).
 
     accelerate launch --config_file accelerate_configs/cpu_2proc.yaml -m training --config FILE
 
@@ -46,18 +46,20 @@ from training.as_asked import require_disjoint, require_strategy, zero_stage_of
 from training.batches import EpochOfSampler, GroupedBySentenceLength
 from training.checkpoints import complete_checkpoints, keep_weights_only, note_saved, seal
 from training.config import TrainingArguments
+from training.dropout import dropout_as_loaded
 from training.pair_arguments import PairArguments
 from training.pairs import PairDataset, PairInEpoch, padded
 from training.resume import mend_converted
 from training.running_text import DrawnText
 from training.saved import saved_as_loaded
 from training.sharding import ShardingCheck, frozen_copy, frozen_weights_left_out, zero_stage
+from training.text_blocks import TextBlocks
 
 SAVING = ".saving"
 
 
 class PairTrainer(Trainer):
-    """Minimises `pair_arguments.objective` over a `PairDataset`."""
+    """Minimises `pair_arguments.objective` over a `PairDataset`, or over `TextBlocks`."""
 
     def __init__(
         self,
@@ -101,9 +103,9 @@ class PairTrainer(Trainer):
         if not finite.all():
             raise FloatingPointError(
                 f"loss is not finite at step {self.state.global_step + 1} (epoch {self.state.epoch or 0:.2f}) on rank "
-                f"{self.accelerator.process_index}: CrowS-Pairs rows {rows[~finite].tolist()} of the batch of rows "
-                f"{rows.tolist()}. Checkpoints written before are intact; lower learning_rate, or use fp32 or bf16 "
-                "instead of fp16."
+                f"{self.accelerator.process_index}: {self._called} {rows[~finite].tolist()} of the batch of "
+                f"{self._called.split()[-1]} {rows.tolist()}. Checkpoints written before are intact; lower "
+                "learning_rate, or use fp32 or bf16 instead of fp16."
             )
         self._log_terms(result.parts)
         pairs = num_items_in_batch if num_items_in_batch is not None else scored["pairs"]
@@ -146,8 +148,14 @@ class PairTrainer(Trainer):
         """Before the first step: the strategy is the one asked for, and no two ranks have a pair in common."""
         require_strategy(self.accelerator.distributed_type.value, zero_stage_of(model))
         everywhere: Tensor = self.accelerator.gather(rows)
-        require_disjoint(everywhere.view(self.accelerator.num_processes, -1).tolist())
+        require_disjoint(everywhere.view(self.accelerator.num_processes, -1).tolist(), self._called)
         self._is_as_asked = True
+
+    @property
+    def _called(self) -> str:
+        """What the numbers of pairs or texts are of."""
+        dataset: PairDataset | TextBlocks = self.train_dataset
+        return dataset.called
 
     def _objective(
         self,
@@ -174,7 +182,7 @@ class PairTrainer(Trainer):
             of_base, _ = objectives.predictions(base_logits, target)
         each = (logprobs, torch.ones_like(logprobs), of_base, divergences)
         of_tokens = [*(values[place] for values in each), logprobs[place] * in_end]
-        sums = (objectives.sentence_sums(values, owner, 2 * pairs) for values in of_tokens)
+        sums = (objectives.sentence_sums(values, owner, objective.sentences(pairs)) for values in of_tokens)
         return objective.loss(objectives.Scored(*sums), self.pair_arguments)
 
     @torch.no_grad()
@@ -210,11 +218,11 @@ class PairTrainer(Trainer):
         pairs = torch.tensor(sum(batch["scored"]["pairs"] for batch in batch_samples), device=device)
         return self.accelerator.gather(pairs).sum() if self.args.world_size > 1 else pairs
 
-    def _get_train_sampler(self, train_dataset: PairDataset | None = None) -> Sampler[PairInEpoch]:
-        dataset: PairDataset = train_dataset if train_dataset is not None else self.train_dataset
+    def _get_train_sampler(self, train_dataset: PairDataset | TextBlocks | None = None) -> Sampler[PairInEpoch]:
+        dataset: PairDataset | TextBlocks = train_dataset if train_dataset is not None else self.train_dataset
         per_step = self.args.train_batch_size * self.args.world_size * self.args.gradient_accumulation_steps
         seed = self.args.data_seed if self.args.data_seed is not None else self.args.seed
-        sampler = GroupedBySentenceLength(dataset.lengths, per_step, seed)
+        sampler = GroupedBySentenceLength(dataset.lengths, per_step, seed, dataset.unit)
         self.add_callback(EpochOfSampler(sampler))
         return sampler
 
@@ -268,7 +276,8 @@ class PairTrainer(Trainer):
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
         folder = Path(output_dir or self.args.output_dir)
-        with saved_as_loaded(self.accelerator.unwrap_model(self.model), folder):
+        model = self.accelerator.unwrap_model(self.model)
+        with saved_as_loaded(model, folder), dropout_as_loaded(model, self.pair_arguments):
             super()._save(output_dir, state_dict)
         if self.tokenizer is not None and self.args.should_save:
             self.tokenizer.save_pretrained(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +21,11 @@ from harness.planning.model_shapes import SHAPES, config_of
 from harness.planning.planned_model import PlannedModel, require_found
 from harness.storage.files import looked_in
 from training.config import TrainingArguments, folds_of
+from training.dropout import raise_dropout
 from training.families import with_adapter
 from training.masked_pairs import MASKED_SHARE
 from training.objectives import OBJECTIVES
-from training.pair_arguments import PairArguments
+from training.pair_arguments import ON_TEXT, PairArguments
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -116,6 +118,9 @@ def planned(
 
 def model_to_train(config: PretrainedConfig, kind: Family, arguments: PairArguments) -> nn.Module:
     """The model without its memory, with an adapter unless all of it is trained."""
+    if arguments.objective == "dropout":
+        config = deepcopy(config)
+        raise_dropout(config)
     model: Any = empty_model(config, kind)
     if not arguments.full:
         with torch.device("meta"), warnings.catch_warnings():
@@ -154,7 +159,11 @@ def text_batch(kind: Family, arguments: PairArguments, processes: int) -> Batch 
     """The running text that one process reads beside a step's first batch; None where it counts nothing."""
     if not arguments.text_kl_weight:
         return None
-    rows, tokens = -(-arguments.text_chunks // processes), arguments.text_tokens
+    return _of_text(kind, -(-arguments.text_chunks // processes), arguments.text_tokens)
+
+
+def _of_text(kind: Family, rows: int, tokens: int) -> Batch:
+    """So many pieces of running text of so many tokens."""
     if kind == "causal":
         return Batch(rows, tokens, 0, rows * tokens)
     if kind == "masked":
@@ -168,13 +177,16 @@ def pair_arguments(pretrained: str, settings: Mapping[str, Any]) -> PairArgument
     """The part of a model's training settings that `python -m training` calls its own."""
     ours = {field.name for field in fields(PairArguments)}
     given = {name: value for name, value in settings.items() if name in ours and value is not None}
-    if isinstance(targets := given.get("lora_target_modules"), str):
-        given["lora_target_modules"] = [targets]
+    for name in ("lora_target_modules", "bias_types"):
+        if isinstance(alone := given.get(name), str):
+            given[name] = [alone]
     return PairArguments(**{**given, "model_name_or_path": pretrained})
 
 
 def largest_batch(kind: Family, arguments: PairArguments, pairs: int) -> Batch:
-    """The largest step of `pairs` of the published CrowS-Pairs, as the objective asks for them."""
+    """The largest step of `pairs` of the published CrowS-Pairs, or of as many texts, as the objective asks for them."""
+    if arguments.objective in ON_TEXT:
+        return _of_text(kind, pairs, arguments.block_tokens)
     rows, tokens = 2 * pairs, LONGEST[kind]
     if kind == "causal":
         return Batch(rows, tokens, 0, rows * (tokens - 1))

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from short_runs import two_steps
 from torch import Tensor
 from torch.nn import functional
+from transformers import AutoConfig
 
 from harness.data.crows_pairs import Pair
 from harness.data.families import family_of
@@ -217,7 +218,7 @@ def test_a_run_is_known_by_what_the_text_says_and_not_by_where_it_lies(tmp_path:
 )
 def test_what_means_nothing_is_refused_by_name(tiny: Tiny, kind: str, settings: dict[str, Any], told: str) -> None:
     with pytest.raises(ValueError, match=told):
-        require_readable(PairArguments(str(tiny(kind)), **settings), family_of({"pretrained": str(tiny(kind))}))
+        require_readable(PairArguments(str(tiny(kind)), **settings), AutoConfig.from_pretrained(tiny(kind)))
     assert [key for key, _ in problems({"text_tokens": 1})] == ["text_tokens"]
 
 
@@ -227,7 +228,7 @@ def test_the_text_that_is_scored_and_one_that_does_not_do_are_refused_before_tra
     shutil.copy(SAMPLE / SOURCES["wikitext2"].path, tmp_path / "mine.txt")
     scored = PairArguments(str(tiny("gpt2")), text_kl_weight=1.0, text=str(tmp_path / "mine.txt"), data_dir="sample")
     with pytest.raises(ValueError, match="this is the text that wikitext2 scores"):
-        require_readable(scored, "causal")
+        require_readable(scored, AutoConfig.from_pretrained(tiny("gpt2")))
     (tmp_path / "short.txt").write_text("A line.\n")
     told = {"text_kl_weight": 1.0, "data_dir": "sample"}
     with pytest.raises(ValueError, match=r"short.txt: 0 pieces of 64 tokens, and a step reads text_chunks=2"):
