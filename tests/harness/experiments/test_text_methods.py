@@ -94,7 +94,7 @@ def test_the_report_judges_it_beside_the_base(finished: tuple[Path, Here]) -> No
 def test_each_family_trains_on_text_and_is_scored(text: Path, tmp_path: Path, family: str) -> None:
     model = FAMILIES[family](tmp_path / "tiny")
     training = {"save_strategy": "no", "full": family == "masked"}
-    few = {"tasks": ["crows_pairs"], "scoring": {"limits": {"crows_pairs": 4}}, "training": training}
+    few = {"tasks": ["crows_pairs"], "scoring": {"limits": {"crows_pairs": 2}}, "training": training}
     run(write(tmp_path / "tiny.yaml", model, text, **few), tmp_path / "out", executor=Here())
     scored = [one.provenance for one in find_scored(tmp_path / "out")]
     assert [(one.method, one.step) for one in scored if one.stage == "step"] == [("cda", 2), ("dropped", 2)]
