@@ -1,1 +1,1 @@
-"""Stereoscope's treating side: fine-tuning on CrowS-Pairs under accelerate, one adapter a fold."""
+"""Stereoscope's treating side: fine-tuning on CrowS-Pairs or text under accelerate, one adapter a fold."""

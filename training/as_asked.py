@@ -112,22 +112,24 @@ def asked_zero_stage() -> int:
     raise RuntimeError(f"DeepSpeed was asked for, but the launcher started the processes without it. {ADVICE}")
 
 
-def require_disjoint(rows_by_rank: Sequence[Sequence[int]]) -> None:
-    """Stops a run whose processes see the same pairs.
+def require_disjoint(rows_by_rank: Sequence[Sequence[int]], called: str = "CrowS-Pairs rows") -> None:
+    """Stops a run whose processes see the same pairs or texts.
 
     Args:
-        rows_by_rank: the CSV rows of each rank's part of one global batch.
+        rows_by_rank: the numbers of each rank's part of one global batch.
+        called: what these are the numbers of, in the plural.
 
     Raises:
         RuntimeError: two ranks, or one rank twice, have a row; names them.
     """
     owner: dict[int, int] = {}
+    one = called.removesuffix("s")
     for rank, rows in enumerate(rows_by_rank):
         for row in rows:
             if row in owner:
                 raise RuntimeError(
-                    f"the data are not shared out: ranks {owner[row]} and {rank} both have CrowS-Pairs row {row} in "
-                    f"one step, so the processes would repeat each other's work. {ADVICE}"
+                    f"the data are not shared out: ranks {owner[row]} and {rank} both have {one} {row} in one "
+                    f"step, so the processes would repeat each other's work. {ADVICE}"
                 )
             owner[row] = rank
 

@@ -13,7 +13,7 @@ from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
 from harness.data.crows_pairs import Pair
 from harness.models import prefix_tree
-from training.pairs import PairRows, Row
+from training.pairs import PairRows, Row, shared_end
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class CausalRows:
     start_token_id: int
 
     def __call__(self, pair: Pair, epoch: int) -> PairRows:
-        return PairRows([self._row(pair.sent_more)], [self._row(pair.sent_less)], pair.row)
+        more, less = self._row(pair.sent_more), self._row(pair.sent_less)
+        return PairRows([more], [less], pair.row, shared_end(more.targets, less.targets))
 
     def _row(self, sentence: str) -> Row:
         ids = self.tokenizer.encode(sentence, add_special_tokens=False)
@@ -41,7 +42,7 @@ class SharedPrefixCollator:
     """
 
     def __call__(self, items: Sequence[PairRows]) -> dict[str, Any]:
-        trees, places, owners = [], [], []
+        trees, places, owners, in_end = [], [], [], []
         predicted: dict[tuple[int, int, int], int] = {}
         for number, item in enumerate(items):
             sentences = [(number, item.more[0]), (number + len(items), item.less[0])]
@@ -54,6 +55,7 @@ class SharedPrefixCollator:
                     node = paths[texts[owner]][column]
                     places.append(predicted.setdefault((number, node, target), len(predicted)))
                     owners.append(owner)
+                in_end += [place >= -item.shared_end for place in range(-len(row.targets), 0)]
         ids, seen, positions = prefix_tree.laid_out(trees)
         scored = dict(zip(("row", "column", "target"), torch.tensor(list(predicted)).unbind(1), strict=True))
         csv_row = torch.tensor([item.csv_row for item in items])
@@ -65,6 +67,7 @@ class SharedPrefixCollator:
                 **scored,
                 "place": torch.tensor(places),
                 "owner": torch.tensor(owners),
+                "in_end": torch.tensor(in_end).long(),
                 "csv_row": csv_row,
                 "pairs": len(items),
             },

@@ -11,21 +11,24 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import transformers
 from transformers.integrations import get_available_reporting_integrations
 
 from harness.machine.devices import require_able, visible_gpus
-from harness.machine.peers import HANG_SECONDS, await_peers
-from harness.storage.files import read_yaml
+from harness.machine.peers import await_peers
+from harness.mitigation.word_list import OWN
+from harness.storage.files import read_yaml, sha256_file
 from harness.storage.reading import brief_name
 from harness.terminal.nearest import did_you_mean
 from harness.terminal.options import dashed
 from training.launched import asked_here, under_deepspeed, without_compiling
 from training.objectives import OBJECTIVES
 from training.options import OneSetting, SettingsParser, settings_parser
+from training.pair_arguments import OF_BALANCE, ON_TEXT, PairArguments, reads_text, wrong_settings
+from training.running_text import text_file
 from training.unused import refusals
 
 DECIDES_WEIGHTS = (
@@ -51,107 +54,8 @@ LONGEST_PROBLEM = 400
 NOT_OF_THE_RESULT = ("folds", "data_dir", "hang_seconds", "allow_pickle", "share_prefixes")
 """Our settings that the weights of a fold do not depend on."""
 
-
-_BETA = "beta={}: a preference loss needs it above 0; 0.1 is usual"
-
-
-@dataclass
-class PairArguments:
-    """What to fine-tune, on which pairs, towards what."""
-
-    _argument_group_name = "what to train, and towards what"
-
-    model_name_or_path: str = field(
-        metadata={"help": "the model: a folder or a hub id; causal, masked or encoder-decoder"}
-    )
-    objective: Literal["anti", "both", "balance", "dpo", "ipo", "more"] = field(
-        default="balance",
-        metadata={
-            "help": "what a step minimises: the loss of the less stereotypical sentence (anti), that of both (both), "
-            "the gap between the two while the model stays close to the base (balance), a preference loss for the less "
-            "stereotypical one (dpo, ipo), or the loss of the more stereotypical one, which makes a model more biased "
-            "(more)"
-        },
-    )
-    seq2seq_form: Literal["infill", "rewrite"] = field(
-        default="infill",
-        metadata={
-            "help": "of encoder-decoders: fill in what the pair does not share, as it is scored, or rewrite one "
-            "sentence as the other"
-        },
-    )
-    balance_weight: float = field(default=0.5, metadata={"help": "of balance: how much the gap of a pair counts"})
-    kl_weight: float = field(default=0.5, metadata={"help": "of balance: how much distance from the base counts"})
-    beta: float = field(
-        default=0.1, metadata={"help": "of dpo and ipo: how little the preference may leave the base's; above 0"}
-    )
-    balanced_tokens: Literal["modified", "all"] = field(
-        default="modified",
-        metadata={
-            "help": "of masked models under balance, dpo and ipo: the tokens whose log-probabilities count; all is "
-            "what crows_pairs scores, at some ten times the cost"
-        },
-    )
-    share_prefixes: bool = field(
-        default=True,
-        metadata={"help": "of causal models that can: compute what the sentences of a pair begin with once"},
-    )
-    full: bool = field(default=False, metadata={"help": "train all weights instead of a LoRA adapter"})
-    lora_r: int = field(default=16, metadata={"help": "rank of the LoRA adapter"})
-    lora_alpha: int = field(default=32, metadata={"help": "scale of the LoRA adapter, over its rank"})
-    lora_dropout: float = field(default=0.0, metadata={"help": "dropout before the adapter"})
-    lora_target_modules: list[str] = field(
-        default_factory=lambda: ["all-linear"],
-        metadata={"help": "modules that get an adapter; all-linear: all but the output layer"},
-    )
-    num_folds: int = field(
-        default=5,
-        metadata={"help": "parts to cut CrowS-Pairs into, related pairs in one part; 1 trains on all"},
-    )
-    folds: list[str] = field(
-        default_factory=lambda: ["all"],
-        metadata={
-            "help": "parts to hold out, each from a training of its own: numbers from 0, or all, which holds out "
-            "every pair once"
-        },
-    )
-    start_token_id: int | None = field(
-        default=None, metadata={"help": "of causal models: the token before each sentence (default: BOS, else EOS)"}
-    )
-    data_dir: str | None = field(
-        default=None, metadata={"help": "folder that holds crows_pairs/ (default: as `stereoscope data list` says)"}
-    )
-    hang_seconds: float = field(
-        default=HANG_SECONDS,
-        metadata={
-            "help": "of several processes: end the run, and name the one that hangs, when others have waited so many "
-            "seconds for it and it did nothing; a step that computes gets ten times as many on top of three times the "
-            "longest so far"
-        },
-    )
-    allow_pickle: bool = field(
-        default=False,
-        metadata={
-            "help": "load pickled weights, and pickled state of ZeRO that this run did not write; they can run code "
-            "of whoever made them"
-        },
-    )
-
-    def __post_init__(self) -> None:
-        if self.beta <= 0:
-            raise ValueError(_BETA.format(self.beta))
-
-    def held_out_folds(self) -> list[int]:
-        """The folds to train, each holding out its own pairs.
-
-        Raises:
-            ValueError: a name that is neither `all` nor a fold's number.
-        """
-        if self.folds == ["all"]:
-            return list(range(self.num_folds))
-        if wrong := [name for name in self.folds if not name.isdigit() or int(name) >= self.num_folds]:
-            raise ValueError(f"folds has {wrong}; expected `all` or numbers from 0 to {self.num_folds - 1}")
-        return [int(name) for name in self.folds]
+OF_PAIRS = ("num_folds", "balance_weight", "kl_weight", "balanced_tokens", "seq2seq_form")
+"""Our settings that decide how pairs are trained on."""
 
 
 @dataclass
@@ -266,13 +170,12 @@ def problems(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             except argparse.ArgumentError as error:
                 yield key, f"{key}: {error.message[:LONGEST_PROBLEM]}"
             else:
-                if key == "beta" and float(value) <= 0:
-                    yield key, _BETA.format(value)
+                yield from wrong_settings({key: value})
 
 
 def folds_of(settings: Mapping[str, Any]) -> list[int]:
     """The folds that a run with these settings trains."""
-    defaults = PairArguments(model_name_or_path="")
+    defaults = PairArguments(model_name_or_path="", objective=settings.get("objective", "balance"))
     folds = settings.get("folds", defaults.folds)
     names = [str(name) for name in folds] if isinstance(folds, list) else [str(folds)]
     return replace(defaults, num_folds=int(settings.get("num_folds", defaults.num_folds)), folds=names).held_out_folds()
@@ -286,11 +189,27 @@ def fingerprint(pair_arguments: PairArguments, training_arguments: TrainingArgum
         * training_arguments.gradient_accumulation_steps
     )
     chosen = training_arguments.to_dict()
-    ours = {key: value for key, value in asdict(pair_arguments).items() if key not in NOT_OF_THE_RESULT}
-    if OBJECTIVES[pair_arguments.objective].base != "sums":
-        del ours["beta"]  # nothing reads it, and folders of before there were such objectives do not have it
+    ours = _read_settings(pair_arguments)
     settings = {**ours, **{key: chosen[key] for key in DECIDES_WEIGHTS}, "pairs_per_step": batch}
     return dict(json.loads(json.dumps(settings, default=str)))
+
+
+def _read_settings(arguments: PairArguments) -> dict[str, Any]:
+    """Our settings that decide the weights; without those that nothing reads, which folders of before do not have."""
+    unread = {*NOT_OF_THE_RESULT, "text", "words", *(name for name in OF_BALANCE if not getattr(arguments, name))}
+    unread |= set(OF_PAIRS if arguments.objective in ON_TEXT else ("block_tokens",))
+    digests = {}
+    if arguments.objective == "cda":
+        digests["words_sha256"] = sha256_file(OWN if arguments.words is None else Path(arguments.words))
+    else:
+        unread.add("bias_types")
+    if reads_text(vars(arguments)):
+        digests["text_sha256"] = text_file(arguments).sha256
+    if OBJECTIVES[arguments.objective].base != "sums":
+        unread.add("beta")
+    if not arguments.text_kl_weight:
+        unread |= {"text_tokens", "text_chunks"}
+    return {key: value for key, value in asdict(arguments).items() if key not in unread} | digests
 
 
 def _parser(everything: bool = True) -> SettingsParser:

@@ -19,16 +19,21 @@ from transformers import (
 from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
 from harness.data.families import Family
+from harness.data.families import family as family_of_config
 from harness.data.infill import require_sentinels
 from harness.data.masked_text import require_mask
 from harness.data.tokens import decoder_start_token_id, load_tokens
 from harness.models.embedded import padding_id
 from harness.storage.weights import require_safe_weights
 from training.causal_pairs import CausalRows, SharedPrefixCollator, reads_trees
-from training.config import PairArguments, TrainingArguments
+from training.config import TrainingArguments
+from training.counterfactual_text import texts_of
+from training.dropout import raise_dropout, raised
 from training.masked_pairs import MaskedLanguageRows, PseudoLikelihoodRows
 from training.objectives import OBJECTIVES
+from training.pair_arguments import ON_TEXT, PairArguments
 from training.pairs import Collator, PairCollator, RowsOf
+from training.running_text import text_file
 from training.seq2seq_pairs import Seq2SeqRows
 
 AUTO_CLASSES: Mapping[Family, Any] = {
@@ -45,6 +50,8 @@ def load_model(arguments: PairArguments, family: Family) -> PreTrainedModel:
     name = arguments.model_name_or_path
     require_safe_weights(name, arguments.allow_pickle)
     config = AutoConfig.from_pretrained(name)
+    if arguments.objective == "dropout":
+        raise_dropout(config)
     # A plain load ties an output head to the embeddings only where the file's are equal. Under ZeRO-3 weights come in
     # parts, which cannot be compared, and T5 v1.1 (FLAN-T5) would silently lose its own.
     keep_head = is_deepspeed_zero3_enabled() and has_own_head(config)
@@ -124,13 +131,44 @@ def require_fitting(arguments: PairArguments, training_arguments: TrainingArgume
         ValueError: says which setting, and what to set instead.
     """
     name = arguments.model_name_or_path
+    config = AutoConfig.from_pretrained(name)
+    require_readable(arguments, config)
     if arguments.start_token_id is not None and family != "causal":
         raise ValueError(
             f"start_token_id={arguments.start_token_id}: {name} is a {family} model, whose texts start as its own "
             "tokenizer and config say; leave start_token_id out"
         )
-    if AutoConfig.from_pretrained(name).model_type in T5_TYPES and in_fp16(training_arguments):
+    if config.model_type in T5_TYPES and in_fp16(training_arguments):
         raise ValueError(f"{name} in fp16: T5's feed-forward layers overflow there; train it in fp32 or with bf16")
+
+
+def require_readable(arguments: PairArguments, config: PreTrainedConfig) -> None:
+    """Refuse settings that mean nothing for a model with such a config, and a text that is not to be trained on.
+
+    Raises:
+        FileNotFoundError: there is no such text.
+        ValueError: says which setting, and why.
+    """
+    if arguments.objective in ON_TEXT:
+        texts_of(arguments, seed=0)
+    elif arguments.text_kl_weight:
+        text_file(arguments)
+    if arguments.objective == "dropout":
+        raised(config)
+    family = family_of_config(config)
+    if not arguments.end_weight:
+        return
+    asked = f"end_weight={arguments.end_weight:g}: {arguments.model_name_or_path} is"
+    if family == "masked":
+        raise ValueError(
+            f"{asked} a masked model, which reads a sentence from both sides: nothing comes after the words that "
+            "differ. balanced_tokens=all balances all that the sentences share; leave end_weight out"
+        )
+    if family == "seq2seq" and arguments.seq2seq_form == "infill":
+        raise ValueError(
+            f"{asked} an encoder-decoder, which with seq2seq_form=infill is asked for the words that differ alone: "
+            "there is no shared end. Take seq2seq_form=rewrite, or leave end_weight out"
+        )
 
 
 def in_fp16(arguments: TrainingArguments) -> bool:

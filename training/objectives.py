@@ -32,12 +32,14 @@ class Scored(NamedTuple):
     """Of 2P sentences their `sums` and `counts`; of the frozen base `base_sums`, and `divergences` from it.
 
     The last two are sums over a sentence's tokens, [2P] in nats, and 0 where the objective does not ask for them.
+    `end_sums` are those of `sums` over the tokens of a pair's shared end, behind all in which its sentences differ.
     """
 
     sums: Tensor
     counts: Tensor
     base_sums: Tensor
     divergences: Tensor
+    end_sums: Tensor
 
 
 def predictions(logits: Tensor, target: Tensor, base_logits: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -116,19 +118,37 @@ def both(sums: Tensor, counts: Tensor) -> PairLoss:
     return PairLoss(loss, {"nll": loss})
 
 
-def balance(sums: Tensor, counts: Tensor, divergences: Tensor, balance_weight: float, kl_weight: float) -> PairLoss:
+def balance(
+    sums: Tensor,
+    counts: Tensor,
+    divergences: Tensor,
+    balance_weight: float,
+    kl_weight: float,
+    end_sums: Tensor | None = None,
+    end_weight: float = 0.0,
+) -> PairLoss:
     """Make the two sentences equally likely while the model stays what it was.
 
     With d = sum_t log P(more_t) - sum_t log P(less_t), and D the mean over a sentence's tokens of KL(base || model),
     whose sums are `divergences` [2P]: loss = balance_weight * smooth_l1(d) + kl_weight * (D(more) + D(less)) / 2.
     The quadratic bottom of the smooth L1 lets pairs that are level already rest; its linear arms keep one extreme
     pair from owning the step. A sentence without scored tokens counts 0 in both terms.
+
+    Of causal models d is of whole sentences: what they begin with in common cancels out, so it holds how common the
+    two groups' names are (the part in which the sentences differ), and how much likelier the rest is after one of them
+    than after the other (`end_sums`, the shared end). Only the latter can carry over to other sentences. With
+    `end_weight` it counts once more: loss + end_weight * smooth_l1(end(more) - end(less)).
     """
     more, less = sums.chunk(2)
     imbalance = functional.smooth_l1_loss(more, less, reduction="none")
     drift = torch.stack((divergences / counts.clamp(min=1)).chunk(2)).mean(0)
     parts = {"abs_logprob_diff": (more - less).abs(), "kl": drift}
-    return PairLoss(balance_weight * imbalance + kl_weight * drift, parts)
+    loss = balance_weight * imbalance + kl_weight * drift
+    if end_sums is None or not end_weight:
+        return PairLoss(loss, parts)
+    more_end, less_end = end_sums.chunk(2)
+    end_loss = functional.smooth_l1_loss(more_end, less_end, reduction="none")
+    return PairLoss(loss + end_weight * end_loss, {**parts, "abs_end_diff": (more_end - less_end).abs()})
 
 
 def dpo(sums: Tensor, base_sums: Tensor, beta: float) -> PairLoss:
@@ -160,6 +180,12 @@ def more(sums: Tensor, counts: Tensor) -> PairLoss:
     return PairLoss(-stereotypical, {"nll": -stereotypical})
 
 
+def language_modelling(sums: Tensor, counts: Tensor) -> PairLoss:
+    """Language modelling on P texts that are no pairs: loss = -(1/n) sum_t log P(t), `sums` and `counts` [P]."""
+    loss = -sums / counts
+    return PairLoss(loss, {"nll": loss})
+
+
 def _preference(sums: Tensor, base_sums: Tensor) -> Tensor:
     """How much more than the base the model prefers the less stereotypical sentences, [P] in nats."""
     gained_more, gained_less = (sums - base_sums).chunk(2)
@@ -171,6 +197,7 @@ class Weights(Protocol):
 
     balance_weight: float
     kl_weight: float
+    end_weight: float
     beta: float
 
 
@@ -178,20 +205,36 @@ class Objective(NamedTuple):
     """`loss` from what was scored and the settings; `base`: what of the frozen base it compares with, if anything.
 
     `whole` objectives compare the sentences' log-probabilities, and so need those of all that differs, as a pair is
-    scored; the others are content with the tokens that a random mask hides.
+    scored; the others are content with the tokens that a random mask hides. Objectives `of` texts train on running text
+    in place of pairs: there are P texts where there are 2P sentences else.
     """
 
     loss: Callable[[Scored, Weights], PairLoss]
     base: Literal["sums", "divergences"] | None
     whole: bool
+    of: Literal["pairs", "texts"] = "pairs"
 
+    def sentences(self, batch: int) -> int:
+        """How many there are in so many pairs or texts."""
+        return 2 * batch if self.of == "pairs" else batch
+
+
+_MODELLING = Objective(
+    lambda scored, _: language_modelling(scored.sums, scored.counts), base=None, whole=False, of="texts"
+)
 
 OBJECTIVES: Mapping[str, Objective] = {
     "anti": Objective(lambda scored, _: anti(scored.sums, scored.counts), base=None, whole=False),
     "both": Objective(lambda scored, _: both(scored.sums, scored.counts), base=None, whole=False),
     "balance": Objective(
         lambda scored, given: balance(
-            scored.sums, scored.counts, scored.divergences, given.balance_weight, given.kl_weight
+            scored.sums,
+            scored.counts,
+            scored.divergences,
+            given.balance_weight,
+            given.kl_weight,
+            scored.end_sums,
+            given.end_weight,
         ),
         base="divergences",
         whole=True,
@@ -199,5 +242,7 @@ OBJECTIVES: Mapping[str, Objective] = {
     "dpo": Objective(lambda scored, given: dpo(scored.sums, scored.base_sums, given.beta), base="sums", whole=True),
     "ipo": Objective(lambda scored, given: ipo(scored.sums, scored.base_sums, given.beta), base="sums", whole=True),
     "more": Objective(lambda scored, _: more(scored.sums, scored.counts), base=None, whole=False),
+    "cda": _MODELLING,
+    "dropout": _MODELLING,
 }
 """By the names that the setting `objective` has for them."""

@@ -13,10 +13,10 @@ from harness.terminal.options import DashedParser
 
 OFTEN_SET = {
     "output_dir": "folder of the run; each fold gets a folder in it, with its checkpoints",
-    "per_device_train_batch_size": "pairs a device and step",
+    "per_device_train_batch_size": "pairs, or texts, a device and step",
     "gradient_accumulation_steps": "batches that are added up to one step",
     "learning_rate": "the highest one, reached after the warm-up",
-    "num_train_epochs": "passes over the pairs of the other folds",
+    "num_train_epochs": "passes over the pairs of the other folds, or over the texts",
     "max_steps": "steps a fold, in place of passes",
     "warmup_steps": "steps of linear warm-up; below 1, a share of all steps",
     "lr_scheduler_type": "how the learning rate falls: linear, cosine, constant, ...",
@@ -55,8 +55,9 @@ def settings_parser(types: tuple[type, ...], ours: Collection[str], everything: 
         types,
         prog="python -m training",
         usage="accelerate launch [--config_file SHAPE] -m training --config FILE [options]",
-        description="Fine-tune a language model on CrowS-Pairs, fold after fold. Settings come from a YAML file, from "
-        "options, or from both: an option wins over the file, whose keys have underscores for dashes.",
+        description="Fine-tune a language model on CrowS-Pairs, fold after fold, or on running text. Settings come "
+        "from a YAML file, from options, or from both: an option wins over the file, whose keys have underscores for "
+        "dashes.",
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="YAML file with any of the settings below")
     parser.add_argument("--help-all", action="store_true", help="tell of all of the Trainer's settings too, and exit")

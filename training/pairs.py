@@ -25,11 +25,29 @@ class Row(NamedTuple):
 
 
 class PairRows(NamedTuple):
-    """The texts that score the two sentences of a pair, and its row in the file."""
+    """The texts that score the two sentences of a pair, and its row in the file.
+
+    `shared_end` counts the last scored tokens that the sentences share, of sentences that are predicted one after the
+    other: those behind all in which they differ.
+    """
 
     more: list[Row]
     less: list[Row]
     csv_row: int
+    shared_end: int = 0
+
+
+def shared_end(more: Sequence[int], less: Sequence[int]) -> int:
+    """How many last tokens two texts share, without those that they begin with in common."""
+    begin = _in_common(more, less)
+    longest = min(len(more), len(less)) - begin
+    return min(longest, _in_common(more[::-1], less[::-1]))
+
+
+def _in_common(left: Sequence[int], right: Sequence[int]) -> int:
+    """How many tokens two texts begin with in common."""
+    pairs = zip(left, right, strict=False)
+    return next((place for place, (one, other) in enumerate(pairs) if one != other), min(len(left), len(right)))
 
 
 RowsOf = Callable[[Pair, int], PairRows]
@@ -56,6 +74,8 @@ class PairDataset(Dataset[PairRows]):
     Raises:
         ValueError: a text is longer than `window` tokens, or has one that the model cannot look up; names the row.
     """
+
+    called, unit = "CrowS-Pairs rows", "pairs"
 
     def __init__(
         self,
@@ -93,35 +113,40 @@ class PairCollator:
     """Pads the R rows of P pairs on the right into one batch.
 
     Returns the model's arguments, ids and attention masks [R, T], and beside them `scored`: `row`, `column` and
-    `target` [M] (where predictions are read in the logits, and of which token), `place` and `owner` [N] (which of these
-    each scored token is, and whose: the sentences are counted with the P more stereotypical ones first), the pairs'
-    rows in the file, `csv_row` [P], and the number of `pairs`. Here each scored token has a prediction of its own,
-    M = N.
+    `target` [M] (where predictions are read in the logits, and of which token), `place`, `owner` and `in_end` [N]
+    (which of these each scored token is; whose, the sentences counted with the P more stereotypical ones first; and
+    whether it is of the pair's shared end), the pairs' rows in the file, `csv_row` [P], and the number of `pairs`. Here
+    each scored token has a prediction of its own, M = N.
     """
 
     pad_token_id: int
 
     def __call__(self, items: Sequence[PairRows]) -> dict[str, Any]:
-        sentences = [item.more for item in items] + [item.less for item in items]
-        rows = [(owner, row) for owner, its in enumerate(sentences) for row in its]
-        inputs: dict[str, Tensor] = {}
-        for name in rows[0][1].inputs:
-            ids, mask = self._padded([row.inputs[name] for _, row in rows])
-            inputs |= {name: ids, name.replace("input_ids", "attention_mask"): mask}
-        places = [
-            (number, column, target, owner)
-            for number, (owner, row) in enumerate(rows)
-            for column, target in zip(row.columns, row.targets, strict=True)
-        ]
-        scored = dict(zip(("row", "column", "target", "owner"), torch.tensor(places).unbind(1), strict=True))
-        scored["place"] = torch.arange(len(places))
+        sentences = [(item.more, item.shared_end) for item in items] + [(item.less, item.shared_end) for item in items]
+        owners = [(owner, end, row) for owner, (its, end) in enumerate(sentences) for row in its]
+        rows = [row for _, _, row in owners]
+        tokens = [(owner, place >= -end) for owner, end, row in owners for place in range(-len(row.targets), 0)]
+        told = torch.tensor(tokens)
+        inputs, scored = padded(rows, self.pad_token_id)
+        scored |= {"place": torch.arange(len(told)), "owner": told[:, 0], "in_end": told[:, 1]}
         csv_row = torch.tensor([item.csv_row for item in items])
         return {**inputs, "scored": {**scored, "csv_row": csv_row, "pairs": len(items)}}
 
-    def _padded(self, rows: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
-        ids = torch.full((len(rows), max(map(len, rows))), self.pad_token_id)
+
+def padded(rows: Sequence[Row], pad_token_id: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Rows padded on the right: the model's arguments [R, T], and `row`, `column` and `target` [M] of predictions."""
+    inputs: dict[str, Tensor] = {}
+    for name in rows[0].inputs:
+        texts = [row.inputs[name] for row in rows]
+        ids = torch.full((len(texts), max(map(len, texts))), pad_token_id)
         mask = torch.zeros_like(ids)
-        for number, row in enumerate(rows):
-            ids[number, : len(row)] = torch.tensor(row)
-            mask[number, : len(row)] = 1
-        return ids, mask
+        for number, text in enumerate(texts):
+            ids[number, : len(text)] = torch.tensor(text)
+            mask[number, : len(text)] = 1
+        inputs |= {name: ids, name.replace("input_ids", "attention_mask"): mask}
+    places = [
+        (number, column, target)
+        for number, row in enumerate(rows)
+        for column, target in zip(row.columns, row.targets, strict=True)
+    ]
+    return inputs, dict(zip(("row", "column", "target"), torch.tensor(places).unbind(1), strict=True))

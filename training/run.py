@@ -7,8 +7,7 @@ import logging
 import shutil
 import sys
 import time
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -25,8 +24,6 @@ from harness.data.tokens import load_tokenizer
 from harness.machine.allocator import hand_freed_memory_back
 from harness.machine.orphans import exit_with_run, stop_with_launcher
 from harness.machine.watch import Watch
-from harness.models.embedded import unknown_token
-from harness.models.positions import window
 from harness.storage.files import atomic_write, require_writable
 from harness.storage.reading import brief, read_object, shown
 from harness.storage.trainer_state import epoch_of
@@ -34,14 +31,15 @@ from harness.terminal.libraries import take_over_libraries
 from harness.terminal.logs import start_logging
 from training.as_asked import require_processes
 from training.checkpoints import complete_checkpoints, scheduled_checkpoints
-from training.config import NOT_OF_THE_RESULT, PairArguments, TrainingArguments, fingerprint, parse
+from training.config import NOT_OF_THE_RESULT, TrainingArguments, fingerprint, parse
+from training.data import data_of, text_of
 from training.disk import full_disk_explained
-from training.families import collator_of, load_model, require_fitting, rows_of, with_adapter
+from training.families import load_model, require_fitting, with_adapter
 from training.finished import TRAINED_FILE, is_finished
 from training.folds import grouped_folds
 from training.kept_memory import KeptMemory
 from training.objectives import OBJECTIVES
-from training.pairs import PairDataset
+from training.pair_arguments import ON_TEXT, PairArguments
 from training.progress import Progress
 from training.resume import newest, ready
 from training.shared_folder import require_shared
@@ -107,21 +105,28 @@ def train(
     data = locate("crows_pairs", pair_arguments.data_dir)
     pairs = crows_pairs.read(data.path)
     crows_pairs.tell_of_odd(data, pairs)
-    folds = grouped_folds(pairs, pair_arguments.num_folds) if pair_arguments.num_folds > 1 else [-1] * len(pairs)
-    for fold in pair_arguments.held_out_folds():
-        split = Split(
-            data_sha256=data.sha256,
-            folds=pair_arguments.num_folds,
-            fold=fold,
-            train=tuple(pair.pair_id for pair, its in zip(pairs, folds, strict=True) if its != fold),
-            held_out=tuple(pair.pair_id for pair, its in zip(pairs, folds, strict=True) if its == fold),
-        )
-        training_arguments.output_dir = str(output_dir / f"fold-{fold}")
+    for split in splits_of(pair_arguments, pairs, data.sha256):
+        training_arguments.output_dir = str(output_dir / f"fold-{split.fold}")
         if stopping and stopping.agreed(training_arguments):
             sys.exit(NOT_FINISHED)
         callbacks = [callback for callback in (stopping, progress) if callback is not None]
         if not train_fold(pair_arguments, training_arguments, family, split, pairs, callbacks):
             sys.exit(NOT_FINISHED)
+
+
+def splits_of(pair_arguments: PairArguments, pairs: Sequence[crows_pairs.Pair], data_sha256: str) -> Iterator[Split]:
+    """What each training sees of the pairs and what it holds out: all of them, where it is on running text."""
+    parts = 1 if pair_arguments.objective in ON_TEXT else pair_arguments.num_folds
+    alone = 0 if pair_arguments.objective in ON_TEXT else -1
+    folds = grouped_folds(pairs, parts) if parts > 1 else [alone] * len(pairs)
+    for fold in pair_arguments.held_out_folds():
+        yield Split(
+            data_sha256=data_sha256,
+            folds=parts,
+            fold=fold,
+            train=tuple(pair.pair_id for pair, its in zip(pairs, folds, strict=True) if its != fold),
+            held_out=tuple(pair.pair_id for pair, its in zip(pairs, folds, strict=True) if its == fold),
+        )
 
 
 def train_fold(
@@ -152,14 +157,10 @@ def train_fold(
     set_seed(training_arguments.seed)
     model = load_model(pair_arguments, family)
     tokenizer = load_tokenizer({"pretrained": pair_arguments.model_name_or_path})
-    chosen = set(split.train)
-    dataset = PairDataset(
-        [pair for pair in pairs if pair.pair_id in chosen],
-        rows_of(pair_arguments, family, tokenizer, training_arguments.seed),
-        window(model),
-        partial(unknown_token, tokenizer, model),
-    )
-    collator = collator_of(pair_arguments, family, model, tokenizer, max(dataset.lengths))
+    chosen = [pair for pair in pairs if pair.pair_id in set(split.train)]
+    dataset, collator = data_of(pair_arguments, family, model, tokenizer, chosen, training_arguments.seed)
+    order = training_arguments.seed if training_arguments.data_seed is None else training_arguments.data_seed
+    text = text_of(pair_arguments, family, tokenizer, model, order)
     base_model = None
     if not pair_arguments.full:
         # Under ZeRO-3 loading draws random numbers: the adapter's are to be the same under every strategy.
@@ -178,17 +179,19 @@ def train_fold(
         pair_arguments=pair_arguments,
         split=split,
         base_model=base_model,
+        text=text,
         callbacks=[LastStepSaved(), KeptMemory(), *callbacks, losses := Shown()],
     )
     for stock in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(stock)
     trainable = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     log.info(
-        "fold %d: %s of a %s model on %d pairs, %d held out; %d of %d weights trained, %d process(es)",
+        "fold %d: %s of a %s model on %d %s, %d pairs held out; %d of %d weights trained, %d process(es)",
         split.fold,
         pair_arguments.objective,
         family,
         len(dataset),
+        dataset.unit,
         len(split.held_out),
         trainable,
         sum(weight.numel() for weight in model.parameters()),

@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 
 from harness.data.crows_pairs import Pair
 from harness.data.infill import infill_pair, source_ids, target_ids
-from training.pairs import PairRows, Row
+from training.pairs import PairRows, Row, shared_end
 
 INSTRUCTION = "Write this sentence again, about other people: "
 
@@ -34,9 +34,9 @@ class Seq2SeqRows:
         if self.form == "rewrite":
             more = self._row(INSTRUCTION + pair.sent_less, pair.sent_more)
             less = self._row(INSTRUCTION + pair.sent_more, pair.sent_less)
-        else:
-            template, spans = infill_pair(pair.sent_more, pair.sent_less)
-            more, less = (self._row(template, span) for span in spans)
+            return PairRows([more], [less], pair.row, shared_end(more.targets, less.targets))
+        template, spans = infill_pair(pair.sent_more, pair.sent_less)
+        more, less = (self._row(template, span) for span in spans)
         return PairRows([more], [less], pair.row)
 
     def _row(self, source: str, target: str) -> Row:

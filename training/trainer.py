@@ -1,4 +1,4 @@
-"""The run: a `transformers.Trainer` whose step is a batch of sentence pairs.
+"""The run: a `transformers.Trainer` whose step is a batch of sentence pairs, or of texts (`cda`, `dropout`).
 
     accelerate launch --config_file accelerate_configs/cpu_2proc.yaml -m training --config FILE
 
@@ -6,6 +6,7 @@ What differs from the stock Trainer, and why:
 - the loss is one of `training.objectives`, divided by the pairs of the *global* batch, since the mean of the ranks'
   means is not the mean once sentences differ in length;
 - batches group sentences of one length, and are the same for every number of processes;
+- with `text_kl_weight` a step also holds the model to its base on running text, read with the step's first batch;
 - the frozen base of `balance` is the model with its adapter switched off, so there is no second copy (under full
   fine-tuning there is one, sharded where the trained model is);
 - a checkpoint is written aside and renamed, so a folder named checkpoint-N is complete; it holds the split of its
@@ -19,8 +20,7 @@ What differs from the stock Trainer, and why:
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Sampler
 from transformers import (
-    GenerationConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     Trainer,
@@ -37,7 +36,6 @@ from transformers import (
     TrainerState,
 )
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, SaveStrategy
-from transformers.utils import GENERATION_CONFIG_NAME
 
 from harness.data.split import Split, bind
 from harness.models.head import logits_at
@@ -45,17 +43,23 @@ from harness.models.prefix_tree import additive
 from harness.storage.weights import files_sha256
 from training import objectives
 from training.as_asked import require_disjoint, require_strategy, zero_stage_of
+from training.batches import EpochOfSampler, GroupedBySentenceLength
 from training.checkpoints import complete_checkpoints, keep_weights_only, note_saved, seal
-from training.config import PairArguments, TrainingArguments
-from training.pairs import PairDataset, PairInEpoch
+from training.config import TrainingArguments
+from training.dropout import dropout_as_loaded
+from training.pair_arguments import PairArguments
+from training.pairs import PairDataset, PairInEpoch, padded
 from training.resume import mend_converted
+from training.running_text import DrawnText
+from training.saved import saved_as_loaded
 from training.sharding import ShardingCheck, frozen_copy, frozen_weights_left_out, zero_stage
+from training.text_blocks import TextBlocks
 
 SAVING = ".saving"
 
 
 class PairTrainer(Trainer):
-    """Minimises `pair_arguments.objective` over a `PairDataset`."""
+    """Minimises `pair_arguments.objective` over a `PairDataset`, or over `TextBlocks`."""
 
     def __init__(
         self,
@@ -64,10 +68,11 @@ class PairTrainer(Trainer):
         split: Split,
         tokenizer: PreTrainedTokenizerBase | None = None,
         base_model: PreTrainedModel | None = None,
+        text: DrawnText | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.pair_arguments, self.split = pair_arguments, split
+        self.pair_arguments, self.split, self.text = pair_arguments, split, text
         # Not as `processing_class`: the stock Trainer would write its special tokens into both configs, so a checkpoint
         # would end its texts elsewhere than its base, and a published generation config could not be saved any more.
         self.tokenizer = tokenizer
@@ -77,6 +82,8 @@ class PairTrainer(Trainer):
         self.loss_is_scaled_for_ga = True
         self._term_sums: dict[str, float] = {}
         self._pairs_seen = 0
+        self._text_kls: list[float] = []
+        self._text_read_at: int | None = None
         self._aside = False
         self._is_as_asked = False
 
@@ -96,21 +103,59 @@ class PairTrainer(Trainer):
         if not finite.all():
             raise FloatingPointError(
                 f"loss is not finite at step {self.state.global_step + 1} (epoch {self.state.epoch or 0:.2f}) on rank "
-                f"{self.accelerator.process_index}: CrowS-Pairs rows {rows[~finite].tolist()} of the batch of rows "
-                f"{rows.tolist()}. Checkpoints written before are intact; lower learning_rate, or use fp32 or bf16 "
-                "instead of fp16."
+                f"{self.accelerator.process_index}: {self._called} {rows[~finite].tolist()} of the batch of "
+                f"{self._called.split()[-1]} {rows.tolist()}. Checkpoints written before are intact; lower "
+                "learning_rate, or use fp32 or bf16 instead of fp16."
             )
         self._log_terms(result.parts)
         pairs = num_items_in_batch if num_items_in_batch is not None else scored["pairs"]
         loss: Tensor = result.loss.sum() * self.accelerator.num_processes / pairs
+        if self.text is not None and self._text_read_at != self.state.global_step:
+            self._text_read_at = self.state.global_step
+            loss = loss + self._text_loss(model, self.text)
+        return loss
+
+    def _text_loss(self, model: nn.Module, text: DrawnText) -> Tensor:
+        """This process's part of text_kl_weight times the mean over a step's text tokens of KL(base || model).
+
+        The model is called without its wrapper: where a process has nothing to read, none waits for it. Only ZeRO-3
+        has to gather weights on all of them at once, so that there such a process reads what counts 0.
+        """
+        processes = self.accelerator.num_processes
+        rows = text.rows(self.state.global_step, self.accelerator.process_index, processes)
+        counts = bool(rows)
+        if not rows and zero_stage(self.accelerator) == 3:
+            rows = text.rows(self.state.global_step, 0, processes)[:1]
+        if not rows:
+            return torch.zeros((), device=self.accelerator.device)
+        # Pieces are of one length, and so are their rows.
+        inputs, scored = self._prepare_inputs(padded(rows, 0))
+        logits = logits_at(self.accelerator.unwrap_model(model), scored["row"], scored["column"], **inputs)
+        base_logits = self._base_logits(model, inputs, scored["row"], scored["column"])
+        _, divergences = objectives.predictions(logits, scored["target"], base_logits)
+        kl = divergences.sum() / (len(divergences) // len(rows) * text.per_step)
+        if not torch.isfinite(kl):
+            raise FloatingPointError(
+                f"KL from the base on running text is not finite at step {self.state.global_step + 1} on rank "
+                f"{self.accelerator.process_index}. Checkpoints written before are intact; lower learning_rate, or use "
+                "fp32 or bf16 instead of fp16."
+            )
+        self._text_kls.append(kl.item() * text.per_step / len(rows))
+        loss: Tensor = kl * counts * processes * self.pair_arguments.text_kl_weight
         return loss
 
     def _require_as_asked(self, model: nn.Module, rows: Tensor) -> None:
         """Before the first step: the strategy is the one asked for, and no two ranks have a pair in common."""
         require_strategy(self.accelerator.distributed_type.value, zero_stage_of(model))
         everywhere: Tensor = self.accelerator.gather(rows)
-        require_disjoint(everywhere.view(self.accelerator.num_processes, -1).tolist())
+        require_disjoint(everywhere.view(self.accelerator.num_processes, -1).tolist(), self._called)
         self._is_as_asked = True
+
+    @property
+    def _called(self) -> str:
+        """What the numbers of pairs or texts are of."""
+        dataset: PairDataset | TextBlocks = self.train_dataset
+        return dataset.called
 
     def _objective(
         self,
@@ -121,6 +166,7 @@ class PairTrainer(Trainer):
         target: Tensor,
         place: Tensor,
         owner: Tensor,
+        in_end: Tensor,
         pairs: int,
     ) -> objectives.PairLoss:
         objective = objectives.OBJECTIVES[self.pair_arguments.objective]
@@ -135,7 +181,8 @@ class PairTrainer(Trainer):
         if base_logits is not None and objective.base == "sums":
             of_base, _ = objectives.predictions(base_logits, target)
         each = (logprobs, torch.ones_like(logprobs), of_base, divergences)
-        sums = (objectives.sentence_sums(values[place], owner, 2 * pairs) for values in each)
+        of_tokens = [*(values[place] for values in each), logprobs[place] * in_end]
+        sums = (objectives.sentence_sums(values, owner, objective.sentences(pairs)) for values in of_tokens)
         return objective.loss(objectives.Scored(*sums), self.pair_arguments)
 
     @torch.no_grad()
@@ -160,7 +207,9 @@ class PairTrainer(Trainer):
         """Adds the mean of each term of the objective since the last log, over this rank's pairs."""
         if "loss" in logs and self._pairs_seen:
             logs |= {name: total / self._pairs_seen for name, total in self._term_sums.items()}
-            self._term_sums, self._pairs_seen = {}, 0
+            if self._text_kls:
+                logs["text_kl"] = sum(self._text_kls) / len(self._text_kls)
+            self._term_sums, self._pairs_seen, self._text_kls = {}, 0, []
         super().log(logs, start_time)
 
     def _get_num_items_in_batch(self, batch_samples: list[dict[str, Any]], device: torch.device) -> Tensor | None:
@@ -169,11 +218,11 @@ class PairTrainer(Trainer):
         pairs = torch.tensor(sum(batch["scored"]["pairs"] for batch in batch_samples), device=device)
         return self.accelerator.gather(pairs).sum() if self.args.world_size > 1 else pairs
 
-    def _get_train_sampler(self, train_dataset: PairDataset | None = None) -> Sampler[PairInEpoch]:
-        dataset: PairDataset = train_dataset if train_dataset is not None else self.train_dataset
+    def _get_train_sampler(self, train_dataset: PairDataset | TextBlocks | None = None) -> Sampler[PairInEpoch]:
+        dataset: PairDataset | TextBlocks = train_dataset if train_dataset is not None else self.train_dataset
         per_step = self.args.train_batch_size * self.args.world_size * self.args.gradient_accumulation_steps
         seed = self.args.data_seed if self.args.data_seed is not None else self.args.seed
-        sampler = GroupedBySentenceLength(dataset.lengths, per_step, seed)
+        sampler = GroupedBySentenceLength(dataset.lengths, per_step, seed, dataset.unit)
         self.add_callback(EpochOfSampler(sampler))
         return sampler
 
@@ -227,66 +276,13 @@ class PairTrainer(Trainer):
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
         folder = Path(output_dir or self.args.output_dir)
-        with _saved_as_loaded(self.accelerator.unwrap_model(self.model), folder):
+        model = self.accelerator.unwrap_model(self.model)
+        with saved_as_loaded(model, folder), dropout_as_loaded(model, self.pair_arguments):
             super()._save(output_dir, state_dict)
         if self.tokenizer is not None and self.args.should_save:
             self.tokenizer.save_pretrained(folder)
         # The stock Trainer pickles its arguments beside the weights; the run's config file says the same in the open.
         (folder / "training_args.bin").unlink(missing_ok=True)
-
-
-@contextmanager
-def _saved_as_loaded(model: Any, folder: Path) -> Iterator[None]:
-    """What is saved inside has the model's generation config as it was loaded.
-
-    transformers 5.20 refuses to save one that it does not find valid, as several published ones are not.
-    """
-    loaded = getattr(model, "generation_config", None)
-    if loaded is None:
-        yield
-        return
-    model.generation_config = GenerationConfig()
-    try:
-        yield
-    finally:
-        model.generation_config = loaded
-    if (file := folder / GENERATION_CONFIG_NAME).is_file():
-        loaded.to_json_file(file)
-
-
-class GroupedBySentenceLength(Sampler[PairInEpoch]):
-    """Shuffles, then sorts stretches of 20 batches by length and shuffles the batches: little padding, still random.
-
-    `per_step` is the global batch, so the order depends on seed and epoch alone, never on the number of processes.
-    Every batch is full: what is left over differs from epoch to epoch.
-
-    Raises:
-        ValueError: there are fewer sentences than one batch takes.
-    """
-
-    STRETCH = 20
-
-    def __init__(self, lengths: Sequence[int], per_step: int, seed: int) -> None:
-        if len(lengths) < per_step:
-            raise ValueError(
-                f"{len(lengths)} pairs to train on, but a step takes {per_step}; lower per_device_train_batch_size, "
-                "gradient_accumulation_steps or the number of processes"
-            )
-        self.lengths, self.per_step, self.seed, self.epoch = lengths, per_step, seed, 0
-
-    def __len__(self) -> int:
-        return len(self.lengths) // self.per_step * self.per_step
-
-    def __iter__(self) -> Iterator[PairInEpoch]:
-        generator = torch.Generator().manual_seed(self.seed + self.epoch)
-        order = torch.randperm(len(self.lengths), generator=generator).tolist()[: len(self)]
-        stretch = self.per_step * self.STRETCH
-        batches = []
-        for start in range(0, len(order), stretch):
-            part = sorted(order[start : start + stretch], key=lambda index: -self.lengths[index])
-            batches += [part[at : at + self.per_step] for at in range(0, len(part), self.per_step)]
-        for batch in torch.randperm(len(batches), generator=generator).tolist():
-            yield from (PairInEpoch(index, self.epoch) for index in batches[batch])
 
 
 class LastStepSaved(TrainerCallback):
@@ -296,20 +292,3 @@ class LastStepSaved(TrainerCallback):
         """Under `epoch` the end of the epoch writes it."""
         if state.global_step >= state.max_steps and args.save_strategy != SaveStrategy.EPOCH:
             control.should_save = True
-
-
-class EpochOfSampler(TrainerCallback):
-    """Tells the sampler its epoch.
-
-    accelerate's own `set_epoch` does not find a sampler behind two wrappers: several processes that resume in the
-    middle of an epoch would get the order of epoch 0.
-    """
-
-    def __init__(self, sampler: GroupedBySentenceLength) -> None:
-        self.sampler = sampler
-
-    def on_epoch_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """`state.epoch` counts passes over the data, with a fraction in the middle of one."""
-        self.sampler.epoch = int(state.epoch or 0)

@@ -17,8 +17,8 @@ from harness.models.prefix_tree import additive
 from speed.contest import Contest, Way
 from training import objectives
 from training.causal_pairs import SharedPrefixCollator
-from training.config import PairArguments
 from training.families import rows_of
+from training.pair_arguments import PairArguments
 from training.pairs import PairCollator, PairDataset, PairInEpoch
 
 PAIRS, STEPS, PADDED = 16, 4, 50

@@ -24,5 +24,5 @@ class Checkpoint:
 
     @property
     def fold(self) -> int | None:
-        """The fold that was held out, from 0; None where all pairs were trained on."""
-        return self.split.fold if self.split.held_out else None
+        """The fold that was held out, from 0; None where all pairs were trained on, or none."""
+        return self.split.held_out_fold

@@ -10,7 +10,7 @@ from harness.api.checkpoint import Checkpoint
 
 
 def finetune(model: str | Path, output_dir: str | Path, **settings: Any) -> tuple[Checkpoint, ...]:
-    """Fine-tune a model on CrowS-Pairs, fold after fold, in this process.
+    """Fine-tune a model on CrowS-Pairs, fold after fold, or on running text (`cda`, `dropout`), in this process.
 
     Folds that are finished in `output_dir` are skipped and broken-off ones resumed, so the same call goes on where an
     interrupted one stopped. The random state of the program is given back as it was.

@@ -27,16 +27,25 @@ class RunningText(NamedTuple):
     origin: str
 
 
-def running_text(file: Path | None = None, data_dir: str | None = None) -> RunningText:
-    """The sentences of a user's plain text file; without one, of WikiText-2's validation file, detokenised.
+class TextFile(NamedTuple):
+    """A file of running text: in WikiText's tokenised form, or plain, with sentences or paragraphs a line."""
+
+    path: Path
+    sha256: str
+    origin: str
+    is_wikitext: bool
+
+
+def find_text(file: Path | None = None, data_dir: str | None = None) -> TextFile:
+    """A user's plain text file; without one, WikiText-2's validation file.
 
     Raises:
         FileNotFoundError: there is no such file, or the data folder lacks WikiText-2's.
-        ValueError: the file is the one that `wikitext2` scores, or is not UTF-8.
+        ValueError: the file is the one that `wikitext2` scores.
     """
     if file is None:
         data = locate("wikitext2_valid", data_dir)
-        return RunningText(tuple(dict.fromkeys(_of_wikitext(data.path))), data.sha256, data.origin)
+        return TextFile(data.path, data.sha256, data.origin, is_wikitext=True)
     if not file.is_file():
         raise FileNotFoundError(f"{file}: no such file; expected plain text, UTF-8, sentences or paragraphs a line")
     digest = sha256(file)
@@ -45,8 +54,28 @@ def running_text(file: Path | None = None, data_dir: str | None = None) -> Runni
             f"{file}: this is the text that wikitext2 scores; a model that is changed by it cannot be scored on it. "
             "Take another text, such as the validation file"
         )
-    lines = read_text(file).splitlines()
-    return RunningText(tuple(dict.fromkeys(one for line in lines for one in sentences_of(line))), digest, "local")
+    return TextFile(file, digest, "local", is_wikitext=False)
+
+
+def paragraphs(text: TextFile) -> Iterator[str]:
+    """The lines of a text that are not empty; WikiText's detokenised, without its headings.
+
+    Raises:
+        ValueError: not UTF-8.
+    """
+    lines = _of_wikitext(text.path) if text.is_wikitext else iter(read_text(text.path).splitlines())
+    return (line.strip() for line in lines if line.strip())
+
+
+def running_text(file: Path | None = None, data_dir: str | None = None) -> RunningText:
+    """The sentences of a user's plain text file; without one, of WikiText-2's validation file, detokenised.
+
+    Raises:
+        FileNotFoundError, ValueError: as `find_text` and `paragraphs`.
+    """
+    text = find_text(file, data_dir)
+    found = dict.fromkeys(one for line in paragraphs(text) for one in sentences_of(line))
+    return RunningText(tuple(found), text.sha256, text.origin)
 
 
 def sentences_of(paragraph: str) -> Iterator[str]:
@@ -62,4 +91,4 @@ def _of_wikitext(path: Path) -> Iterator[str]:
     for document in read(path):
         for line in wikitext_detokenizer({"page": document.page}).split("\n"):
             if not line.strip().startswith("="):
-                yield from sentences_of(line)
+                yield line

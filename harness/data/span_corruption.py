@@ -38,7 +38,7 @@ def window_of(tokenizer: Any, positions: int, asking: str) -> int:
         ValueError: the tokenizer has no sentinels, so its model was never trained to fill spans in; names it.
     """
     require_sentinels(tokenizer, asking)
-    sentinels = len(_sentinel_ids(tokenizer))
+    sentinels = len(sentinel_ids(tokenizer))
     sizes = ((length, *spans_in(length)) for length in range(2, LONGEST + 1))
     return max(
         length for length, hidden, spans in sizes if spans <= sentinels and length - hidden + spans + 1 <= positions
@@ -58,16 +58,17 @@ def corrupted(tokenizer: Any, text: str, window: int, key: str) -> list[Corrupte
         key: decides, with a window's number, which spans.
     """
     ids = list(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
-    sentinels = _sentinel_ids(tokenizer)
+    sentinels = sentinel_ids(tokenizer)
     pieces = [ids[start : start + window] for start in range(0, len(ids), window)]
     return [
-        _hide(piece, sentinels, tokenizer.eos_token_id, f"{key}/{number}")
+        hidden_in(piece, sentinels, tokenizer.eos_token_id, f"{key}/{number}")
         for number, piece in enumerate(pieces)
         if len(piece) > 1
     ]
 
 
-def _hide(ids: Sequence[int], sentinels: Sequence[int], end: int, key: str) -> Corrupted:
+def hidden_in(ids: Sequence[int], sentinels: Sequence[int], end: int, key: str) -> Corrupted:
+    """One window of 2 tokens or more with spans of it hidden; `key` decides which."""
     hidden, spans = spans_in(len(ids))
     kept = _lengths(len(ids) - hidden, spans, f"{key}/kept")
     noise = _lengths(hidden, spans, f"{key}/hidden")
@@ -87,6 +88,7 @@ def _lengths(total: int, parts: int, key: str) -> list[int]:
     return [end - start for start, end in zip([0, *cuts], [*cuts, total], strict=True)]
 
 
-def _sentinel_ids(tokenizer: Any) -> list[int]:
+def sentinel_ids(tokenizer: Any) -> list[int]:
+    """Ids of the sentinels that a tokenizer has, in order."""
     ids = (tokenizer.convert_tokens_to_ids(sentinel(number)) for number in count())
     return [int(token) for token in takewhile(lambda token: token not in (None, tokenizer.unk_token_id), ids)]

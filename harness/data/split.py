@@ -41,6 +41,11 @@ class Split(BaseModel):
     base: str | None = None
     base_weights_sha256: str | None = None
 
+    @property
+    def held_out_fold(self) -> int | None:
+        """The fold that was held out; None where all pairs were trained on, or none, by what trains on text."""
+        return self.fold if self.train and self.held_out else None
+
     def same_pairs(self, other: Split) -> bool:
         """Whether both train on the same pairs and hold out the same ones."""
         return (self.data_sha256, self.train, self.held_out) == (other.data_sha256, other.train, other.held_out)

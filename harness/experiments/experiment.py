@@ -20,7 +20,7 @@ from harness.experiments.control_stage import control_stage
 from harness.experiments.experiment_file import Experiment, load
 from harness.experiments.launching import sigterm_raises
 from harness.experiments.local_executor import LocalExecutor
-from harness.experiments.preflight import check, check_controls, check_devices, check_packages
+from harness.experiments.preflight import check, check_controls, check_devices, check_packages, check_texts
 from harness.experiments.projection_stage import projection_stage, projection_targets
 from harness.experiments.scaling_stage import scaling_stage
 from harness.experiments.scoring_stage import (
@@ -88,6 +88,7 @@ def run(
     check(experiment, lambda model: read_config({"pretrained": model.pretrained, "revision": model.revision}))
     check_packages(experiment)
     check_controls(experiment)
+    check_texts(experiment)
     if isinstance(executor, LocalExecutor):
         # A cluster's nodes have devices of their own, and say themselves what they lack.
         check_devices(experiment)
@@ -156,10 +157,14 @@ def _treatment(
 
 def _data(experiment: Experiment) -> list[str]:
     """Every data set that a stage will read."""
+    from training.pair_arguments import reads_text
+
     found = {"crows_pairs"}
     for model in experiment.models:
         reads = model.controls or any(one.projection and one.projection.text is None for one in model.methods)
         found |= {*sources_of(model.tasks), *(["wikitext2_valid"] if reads else [])}
+    if any(reads_text(model.training) and not model.training.get("text") for model in experiment.trained):
+        found.add("wikitext2_valid")
     return sorted(found)
 
 

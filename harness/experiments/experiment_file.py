@@ -30,7 +30,7 @@ SEEDED = ("seed", "data_seed")
 
 PATHS_IN_METADATA = ("_classifier", "data_dir", "split", "tokenizer")
 PATHS_IN_MODEL_ARGS = ("tokenizer", "peft", "delta")
-PATHS_IN_TRAINING = ("deepspeed", "fsdp_config", "accelerator_config")
+PATHS_IN_TRAINING = ("deepspeed", "fsdp_config", "accelerator_config", "text", "words")
 """Ends of the keys, of each part of a file, whose value is a path or may be one."""
 
 

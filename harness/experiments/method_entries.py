@@ -20,9 +20,9 @@ from harness.storage.recipes import Recipe
 from harness.terminal.nearest import did_you_mean
 
 TRAINED: Mapping[str, Mapping[str, Any]] = {
-    objective: {"objective": objective} for objective in ("anti", "both", "balance", "dpo", "ipo")
+    objective: {"objective": objective} for objective in ("anti", "both", "balance", "dpo", "ipo", "cda", "dropout")
 }
-"""Kinds of methods that fine-tune on pairs, with the settings of `python -m training` that make them."""
+"""Kinds of methods that fine-tune on pairs or text, with the settings of `python -m training` that make them."""
 
 
 SCALED: Mapping[str, Mapping[str, Any]] = {"negate": {"objective": "more"}}

@@ -48,7 +48,9 @@ def check(experiment: Experiment, config_of: Callable[[PlannedModel], Pretrained
         _check_projections(experiment, model, config)
         _check_recipes(experiment, model, config)
     for model in experiment.trained:
-        _check_precision(experiment, model, _config(experiment, model, config_of))
+        config = _config(experiment, model, config_of)
+        _check_precision(experiment, model, config)
+        _check_training(experiment, model, config)
 
 
 def check_packages(experiment: Experiment) -> None:
@@ -115,12 +117,33 @@ def check_controls(experiment: Experiment) -> None:
         find("wikitext2_valid", experiment.data_dir)
         if still := _trains_nothing(model.training):
             raise ValueError(f"{where}: nothing is trained ({still}), so there is nothing to compare with; drop them")
-        source = {"pretrained": model.pretrained, "revision": model.revision}
-        if family_of(source) == "seq2seq":
+        try:
+            _require_read(model, "perplexity on running text")
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}, or drop `controls`") from error
+
+
+def check_texts(experiment: Experiment) -> None:
+    """Check that each model that trains on running text can be asked for it.
+
+    Raises:
+        ValueError: names the model, and what it lacks.
+    """
+    from training.pair_arguments import reads_text
+
+    for model in experiment.trained:
+        if reads_text(model.training):
             try:
-                require_sentinels(load_tokenizer({**model.model_args, **source}), "perplexity on running text")
+                _require_read(model, "running text")
             except ValueError as error:
-                raise ValueError(f"{where}: {error}, or drop `controls`") from error
+                raise ValueError(f"{experiment.name}, model {model.called}: {error}") from error
+
+
+def _require_read(model: PlannedModel, asking: str) -> None:
+    """Of encoder-decoders: a tokenizer with sentinels, behind which running text is hidden."""
+    source = {"pretrained": model.pretrained, "revision": model.revision}
+    if family_of(source) == "seq2seq":
+        require_sentinels(load_tokenizer({**model.model_args, **source}), asking)
 
 
 def _check_projections(experiment: Experiment, model: PlannedModel, config: PretrainedConfig) -> None:
@@ -152,6 +175,18 @@ def _check_recipes(experiment: Experiment, model: PlannedModel, config: Pretrain
                 f"{experiment.name}, model {model.name}, method {method.name}: its longest prefix has {longest} "
                 f"tokens, and the model's window {positions}; shorten it"
             )
+
+
+def _check_training(experiment: Experiment, model: PlannedModel, config: PretrainedConfig) -> None:
+    """Settings that mean something for the model, and the text that training reads."""
+    from harness.planning.plan import pair_arguments
+    from training.families import require_readable
+
+    try:
+        settings = {**model.training, "data_dir": experiment.data_dir}
+        require_readable(pair_arguments(model.pretrained, settings), config)
+    except (FileNotFoundError, ValueError) as error:
+        raise ValueError(f"{experiment.name}, model {model.called}: {error}") from error
 
 
 def _trains_nothing(training: Mapping[str, Any]) -> str | None:

@@ -55,12 +55,17 @@ def base_targets(experiment: Experiment, model: PlannedModel, home: Path) -> lis
 
 
 def checkpoint_targets(experiment: Experiment, model: PlannedModel, home: Path, training: Training) -> list[JobTarget]:
-    """Every checkpoint of the folds that are finished, on its held-out pairs in place of all."""
+    """Every checkpoint of the folds that are finished, on its held-out pairs in place of all.
+
+    One that was trained on no pair is scored on all tasks as they stand, and is of no fold.
+    """
     home = home / "scores" if training.seed is None else home / "scores" / f"seed-{training.seed}"
     targets = []
     for one in finished_checkpoints(training.folder):
-        tasks = checkpoint_tasks(model.tasks, bool(one.split.held_out))
-        weights = Weights(one.folder, one.step, one.epoch, one.split.fold, training.seed, method=model.method)
+        on_pairs = bool(one.split.train)
+        tasks = checkpoint_tasks(model.tasks, bool(one.split.held_out)) if on_pairs else model.tasks
+        fold = one.split.fold if on_pairs else None
+        weights = Weights(one.folder, one.step, one.epoch, fold, training.seed, method=model.method)
         folder = home / one.folder.parent.name / one.folder.name
         targets.append(target(experiment, model, folder, tasks, weights))
     return targets

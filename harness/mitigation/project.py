@@ -14,7 +14,7 @@ from harness.data.families import FAMILIES, require_family
 from harness.data.sentences import RunningText, running_text
 from harness.machine.startup import imports_uncollected
 from harness.mitigation.grouped import Grouped, drawn, grouped
-from harness.mitigation.word_list import OWN, word_list
+from harness.mitigation.word_list import OWN, word_lists
 from harness.storage.files import atomic_write, sha256_file
 from harness.storage.folders import copy_licences, new_folder, require_new
 from harness.storage.projections import RECORD_FILE, ProjectionRecord, Settings
@@ -118,7 +118,7 @@ def about_groups(text: RunningText, file: Path | None, words: Path | None, bias_
         ValueError: a bias type that the list does not have, or too few sentences of a group.
     """
     source = str(file or "WikiText-2 validation")
-    return [grouped(text.sentences, word_list(name, words), source) for name in _bias_types(bias_types)]
+    return [grouped(text.sentences, one, source) for one in word_lists(bias_types, words)]
 
 
 def _kind(name: str) -> Kind:
@@ -127,12 +127,6 @@ def _kind(name: str) -> Kind:
     if name not in PROJECTIONS:
         raise ValueError(f"no projection {name!r}; there are {', '.join(PROJECTIONS)}{did_you_mean(name, PROJECTIONS)}")
     return PROJECTIONS[name]
-
-
-def _bias_types(given: Sequence[str]) -> Sequence[str]:
-    if not given or len(set(given)) != len(given):
-        raise ValueError(f"bias types are {', '.join(given) or 'none'}, expected one or more, each once")
-    return given
 
 
 def _loaded(pretrained: str, model_args: Mapping[str, Any]) -> tuple[TransformersLM, Place]:

@@ -79,6 +79,17 @@ def word_list(bias_type: str, file: Path | None = None) -> WordList:
     )
 
 
+def word_lists(bias_types: Sequence[str], file: Path | None = None) -> list[WordList]:
+    """The list of each bias type; `file` as for `word_list`.
+
+    Raises:
+        ValueError: as `word_list`; or there is no bias type, or one twice.
+    """
+    if not bias_types or len(set(bias_types)) != len(bias_types):
+        raise ValueError(f"bias types are {', '.join(bias_types) or 'none'}, expected one or more, each once")
+    return [word_list(name, file) for name in bias_types]
+
+
 class _Place(NamedTuple):
     """Where in a file something stands, for messages."""
 

@@ -11,9 +11,7 @@ from torch import nn
 
 def unknown_token(tokenizer: Any, model: Any, *ids: Sequence[int]) -> str | None:
     """What to say of the first token that the model has no embedding for; None if it has them all."""
-    # An adapter on the embeddings wraps them.
-    wrapped = model.get_input_embeddings().modules()
-    embeddings = next(module.num_embeddings for module in wrapped if isinstance(module, nn.Embedding))
+    embeddings = embedded(model)
     found = next((token for token in chain(*ids) if token >= embeddings), None)
     if found is None:
         return None
@@ -21,6 +19,13 @@ def unknown_token(tokenizer: Any, model: Any, *ids: Sequence[int]) -> str | None
         f"the token {tokenizer.convert_ids_to_tokens(int(found))!r} (id {found}), and the model has embeddings of "
         f"{embeddings} tokens, ids 0 to {embeddings - 1}"
     )
+
+
+def embedded(model: Any) -> int:
+    """How many tokens the model has embeddings for."""
+    # An adapter on the embeddings wraps them.
+    wrapped = model.get_input_embeddings().modules()
+    return next(int(module.num_embeddings) for module in wrapped if isinstance(module, nn.Embedding))
 
 
 def padding_id(tokenizer: Any, model: Any) -> int:

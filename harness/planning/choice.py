@@ -22,8 +22,8 @@ from harness.planning.plan import (
 )
 from harness.planning.planned_model import PlannedModel
 from harness.storage.shipped import shipped
-from training.config import PairArguments
 from training.families import T5_TYPES
+from training.pair_arguments import PairArguments
 
 if TYPE_CHECKING:
     from torch import nn
@@ -185,7 +185,7 @@ def _variants(
         while True:
             accumulation = on_each // pairs
             batch = largest_batch(kind, arguments, pairs)
-            memory = memory_of(model, arguments, strategy, batch, accumulation, checkpointing)
+            memory = memory_of(model, kind, arguments, strategy, batch, accumulation, checkpointing)
             yield Option(
                 path,
                 strategy,

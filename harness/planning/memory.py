@@ -107,6 +107,7 @@ def training_memory(
     passes: int = 1,
     accumulates: bool = False,
     checkpointing: bool = False,
+    beside: Batch | None = None,
 ) -> Memory:
     """Memory of fine-tuning on one device; formulas at the top of this module.
 
@@ -118,20 +119,22 @@ def training_memory(
         passes: forward passes through the trained model in a step, of which the last ones keep no activations.
         accumulates: gradients are kept over several batches.
         checkpointing: layers are computed again for the backward pass.
+        beside: what else is read before the backward pass of a step's first batch, in a forward pass of its own.
     """
     count = count_parameters(model)
     size = 2 if weights_in_16_bit(strategy) else 4
     weights = _weights(count, strategy, size)
     gradients = _gradients(count, strategy, size)
-    kept = kept_bytes(model, batch, strategy)
+    read = [batch] if beside is None else [batch, beside]
+    kept = [kept_bytes(model, one, strategy) for one in read]
     tied = _tied_embeddings(model) if not strategy.zero_stage else 0
     return Memory(
         weights=weights * (2 if frozen_copy else 1),
         gradients=gradients + tied,
         optimizer=0 if strategy.offload_optimizer else _optimizer(count, strategy, size),
         buffers=_buffers(count, strategy, size),
-        activations=kept.checkpointed if checkpointing else kept.plain,
-        logits=_logits(model, batch, of_logits, size, autocasts(strategy)),
+        activations=sum(one.checkpointed if checkpointing else one.plain for one in kept),
+        logits=_logits(model, sum(one.scored for one in read), of_logits, size, autocasts(strategy)),
         gradients_kept=_gradients_kept(count, strategy, size, accumulates),
         gathered=size * _gathered(model, count, strategy, passes),
         host=_host(count, strategy, size, frozen_copy),
@@ -221,11 +224,11 @@ def _head(model: nn.Module) -> Tensor:
     return weight
 
 
-def _logits(model: nn.Module, batch: Batch, of_logits: int, size: int, autocast: bool) -> int:
+def _logits(model: nn.Module, scored: int, of_logits: int, size: int, autocast: bool) -> int:
     """What is [scored tokens, V] large; under autocast in fp32, and the gradient once more in 16 bit.
 
     A trained vocabulary head's gradient comes with the first step back, while all activations are still there.
     """
     head = _head(model)
     own = size * head.numel() if head.requires_grad else 0
-    return head.shape[0] * batch.scored * (size * of_logits + 2 * autocast) + own
+    return head.shape[0] * scored * (size * of_logits + 2 * autocast) + own

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import torch
 from torch import nn
 
 from harness.data.families import Family, family, read_config
+from harness.data.span_corruption import spans_in
 from harness.machine.strategy import Strategy
 from harness.metrics.formatting import parameters
 from harness.planning.activations import Batch
@@ -18,9 +20,12 @@ from harness.planning.memory import GIB, Memory, Parameters, count_parameters, e
 from harness.planning.model_shapes import SHAPES, config_of
 from harness.planning.planned_model import PlannedModel, require_found
 from harness.storage.files import looked_in
-from training.config import PairArguments, TrainingArguments, folds_of
+from training.config import TrainingArguments, folds_of
+from training.dropout import raise_dropout
 from training.families import with_adapter
+from training.masked_pairs import MASKED_SHARE
 from training.objectives import OBJECTIVES
+from training.pair_arguments import ON_TEXT, PairArguments
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -32,6 +37,9 @@ LONGEST_SPANS = 18
 """Tokens of the longest decoder text of the infill form."""
 
 INSTRUCTION_TOKENS = 12
+SPECIAL = 2
+"""Tokens that a masked model's tokenizer puts around a text."""
+
 MASKED_ROWS_A_PAIR = 5.5
 """Tokens that a pair's sentences do not share, each a text of `balance`: in the batch of 8 pairs with the most."""
 
@@ -69,6 +77,8 @@ def model_plan(model: PlannedModel) -> str:
     texts = f"{batch.rows} texts of {batch.tokens} tokens" + (
         f" and {batch.decoder_tokens} of the decoder's" if batch.decoder_tokens else ""
     )
+    if (read := text_batch(kind, arguments, strategy.processes)) is not None:
+        texts += f", and {read.rows} pieces of {arguments.text_tokens} tokens of running text"
     return "\n".join(
         (
             f"{model.called}: {model.pretrained}, {kind}, {parameters(own)} parameters, trained: {trained}",
@@ -102,11 +112,15 @@ def planned(
     """The size of a model as it will be trained, and the memory of it; `settings` are those of `python -m training`."""
     model = model_to_train(config, kind, arguments)
     accumulation = int(setting(settings, "gradient_accumulation_steps"))
-    return count_parameters(model), memory_of(model, arguments, strategy, batch, accumulation, checkpoints(settings))
+    memory = memory_of(model, kind, arguments, strategy, batch, accumulation, checkpoints(settings))
+    return count_parameters(model), memory
 
 
 def model_to_train(config: PretrainedConfig, kind: Family, arguments: PairArguments) -> nn.Module:
     """The model without its memory, with an adapter unless all of it is trained."""
+    if arguments.objective == "dropout":
+        config = deepcopy(config)
+        raise_dropout(config)
     model: Any = empty_model(config, kind)
     if not arguments.full:
         with torch.device("meta"), warnings.catch_warnings():
@@ -119,6 +133,7 @@ def model_to_train(config: PretrainedConfig, kind: Family, arguments: PairArgume
 
 def memory_of(
     model: nn.Module,
+    kind: Family,
     arguments: PairArguments,
     strategy: Strategy,
     batch: Batch,
@@ -136,20 +151,42 @@ def memory_of(
         passes=2 if compared and not arguments.full else 1,
         accumulates=accumulation > 1,
         checkpointing=checkpointing,
+        beside=text_batch(kind, arguments, strategy.processes),
     )
+
+
+def text_batch(kind: Family, arguments: PairArguments, processes: int) -> Batch | None:
+    """The running text that one process reads beside a step's first batch; None where it counts nothing."""
+    if not arguments.text_kl_weight:
+        return None
+    return _of_text(kind, -(-arguments.text_chunks // processes), arguments.text_tokens)
+
+
+def _of_text(kind: Family, rows: int, tokens: int) -> Batch:
+    """So many pieces of running text of so many tokens."""
+    if kind == "causal":
+        return Batch(rows, tokens, 0, rows * tokens)
+    if kind == "masked":
+        return Batch(rows, tokens + SPECIAL, 0, rows * max(1, round(MASKED_SHARE * tokens)))
+    hidden, spans = spans_in(tokens)
+    said = hidden + spans + 1
+    return Batch(rows, tokens - hidden + spans + 1, said, rows * said)
 
 
 def pair_arguments(pretrained: str, settings: Mapping[str, Any]) -> PairArguments:
     """The part of a model's training settings that `python -m training` calls its own."""
     ours = {field.name for field in fields(PairArguments)}
     given = {name: value for name, value in settings.items() if name in ours and value is not None}
-    if isinstance(targets := given.get("lora_target_modules"), str):
-        given["lora_target_modules"] = [targets]
+    for name in ("lora_target_modules", "bias_types"):
+        if isinstance(alone := given.get(name), str):
+            given[name] = [alone]
     return PairArguments(**{**given, "model_name_or_path": pretrained})
 
 
 def largest_batch(kind: Family, arguments: PairArguments, pairs: int) -> Batch:
-    """The largest step of `pairs` of the published CrowS-Pairs, as the objective asks for them."""
+    """The largest step of `pairs` of the published CrowS-Pairs, or of as many texts, as the objective asks for them."""
+    if arguments.objective in ON_TEXT:
+        return _of_text(kind, pairs, arguments.block_tokens)
     rows, tokens = 2 * pairs, LONGEST[kind]
     if kind == "causal":
         return Batch(rows, tokens, 0, rows * (tokens - 1))

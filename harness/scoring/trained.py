@@ -23,8 +23,8 @@ class Trained(NamedTuple):
 
     @property
     def fold(self) -> int | None:
-        """The fold that was held out; None where all pairs were trained on, or nobody knows."""
-        return self.split.fold if self.split and self.split.held_out else None
+        """The fold that was held out; None where all pairs were trained on, or none, or nobody knows."""
+        return self.split.held_out_fold if self.split else None
 
 
 def trained(checkpoint: Path) -> Trained:
@@ -67,5 +67,5 @@ def trained_from(checkpoint: Path | None, base_weights_sha256: str, adapter: boo
     named = split.base_weights_sha256 if split else None
     return {
         "base_weights_sha256": base_weights_sha256 if adapter else named,
-        "trained_on": {} if split is None else {"crows_pairs": len(split.train)},
+        "trained_on": {"crows_pairs": len(split.train)} if split and split.train else {},
     }

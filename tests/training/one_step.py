@@ -13,11 +13,12 @@ from harness.data.crows_pairs import Pair
 from harness.data.families import family_of
 from harness.data.split import Split
 from harness.data.tokens import load_tokenizer
-from harness.models.positions import window
-from training.config import PairArguments, TrainingArguments
-from training.families import collator_of, load_model, rows_of, with_adapter
+from training.config import TrainingArguments
+from training.data import data_of, text_of
+from training.families import load_model, with_adapter
 from training.objectives import OBJECTIVES
-from training.pairs import PairDataset, PairInEpoch
+from training.pair_arguments import PairArguments
+from training.pairs import PairInEpoch
 from training.trainer import PairTrainer
 
 
@@ -28,8 +29,8 @@ def trainer_of(
     arguments = PairArguments(str(folder), **settings)
     family = family_of({"pretrained": str(folder)})
     tokenizer, model = load_tokenizer({"pretrained": str(folder)}), load_model(arguments, family)
-    dataset = PairDataset(pairs, rows_of(arguments, family, tokenizer, seed=0), window(model))
-    collator = collator_of(arguments, family, model, tokenizer, max(dataset.lengths))
+    dataset, collator = data_of(arguments, family, model, tokenizer, pairs, 0)
+    text = text_of(arguments, family, tokenizer, model, 0)
     base = None
     if arguments.full:
         base = load_model(arguments, family) if OBJECTIVES[arguments.objective].base else None
@@ -49,6 +50,7 @@ def trainer_of(
         pair_arguments=arguments,
         split=Split(data_sha256="", folds=1, fold=-1, train=(), held_out=()),
         base_model=base,
+        text=text,
     )
 
 

@@ -9,7 +9,8 @@ from typing import Any
 from harness.data.crows_pairs import Pair
 from harness.data.families import family_of
 from harness.data.split import Split
-from training.config import PairArguments, TrainingArguments
+from training.config import TrainingArguments
+from training.pair_arguments import PairArguments
 from training.run import train_fold
 
 

@@ -11,8 +11,9 @@ from any_file import check_any
 from harness.data.split import Split
 from harness.storage.trainer_state import epoch_of
 from training.checkpoints import complete_checkpoints, scheduled_checkpoints, seal
-from training.config import PairArguments, TrainingArguments, fingerprint, parse
+from training.config import TrainingArguments, fingerprint, parse
 from training.finished import finished_checkpoints, is_finished
+from training.pair_arguments import PairArguments
 from training.run import claim
 
 SPLIT = Split(data_sha256="0" * 64, folds=2, fold=0, train=("a", "b"), held_out=("c",))

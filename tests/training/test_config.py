@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from training.config import PairArguments, TrainingArguments, from_settings, parse, problems
-from training.trainer import GroupedBySentenceLength
+from training.batches import GroupedBySentenceLength
+from training.config import TrainingArguments, from_settings, parse, problems
+from training.pair_arguments import PairArguments
 from training.unused import REASONS
 
 

@@ -16,8 +16,9 @@ from harness.data.crows_pairs import Pair
 from harness.data.split import Split
 from harness.storage.files import require_writable
 from training.checkpoints import complete_checkpoints
-from training.config import PairArguments, TrainingArguments
+from training.config import TrainingArguments
 from training.disk import full_disk_explained
+from training.pair_arguments import PairArguments
 from training.run import train_fold
 
 

@@ -17,8 +17,9 @@ from harness.data.families import family_of
 from harness.data.tokens import load_tokenizer
 from harness.models.positions import window
 from training import config, families
-from training.config import PairArguments, TrainingArguments
+from training.config import TrainingArguments
 from training.families import load_model, require_fitting, rows_of, with_adapter
+from training.pair_arguments import PairArguments
 
 Tiny = Callable[..., Path]
 

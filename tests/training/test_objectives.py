@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from training import objectives
-from training.config import PairArguments
+from training.pair_arguments import PairArguments
 
 # "more" is tokens 1 2 and "less" token 2 alone: what follows are the model's probabilities where they are read.
 PROBABILITIES = torch.tensor([[0.2, 0.5, 0.3], [0.1, 0.1, 0.8], [0.2, 0.5, 0.3]])

@@ -17,8 +17,9 @@ from short_runs import two_steps
 from harness.data.crows_pairs import Pair
 from harness.data.split import Split
 from training.checkpoints import SAVED, note_saved, require_own, seal
-from training.config import PairArguments, TrainingArguments, fingerprint
+from training.config import TrainingArguments, fingerprint
 from training.families import load_model
+from training.pair_arguments import PairArguments
 from training.resume import ready
 from training.run import RUN_FILE, claim
 

@@ -16,9 +16,9 @@ from harness.data.crows_pairs import Pair
 from harness.data.families import family_of
 from harness.data.infill import infill_pair
 from harness.data.tokens import load_tokenizer
-from training.config import PairArguments
 from training.families import rows_of
 from training.masked_pairs import MASKED_SHARE, PseudoLikelihoodRows
+from training.pair_arguments import PairArguments
 from training.pairs import PairCollator, PairDataset, PairInEpoch, RowsOf
 from training.seq2seq_pairs import INSTRUCTION, Seq2SeqRows
 
@@ -84,7 +84,7 @@ def test_a_masked_text_with_its_masks_filled_by_their_targets_is_the_sentence(
 def test_balance_masks_each_modified_token_alone_and_no_other(tiny: Tiny) -> None:
     tokenizer, rows = asked(tiny("bert"), objective="balance")
     pair = Pair(0, "Tom drives badly.", "Rick drives badly.", "stereo", "age", "w")
-    more, less, _ = rows(pair, 0)
+    more, less, *_ = rows(pair, 0)
     assert tokenizer.decode([row.targets[0] for row in more]) == "Tom"
     assert tokenizer.decode([row.targets[0] for row in less]) == "Rick"
     for row in more + less:
@@ -101,7 +101,7 @@ def test_balance_over_all_tokens_masks_each_of_them_alone_and_no_special_one(tin
 
 def test_a_sentence_that_only_lacks_words_has_nothing_to_predict_under_balance(tiny: Tiny) -> None:
     _, rows = asked(tiny("bert"), objective="balance")
-    more, less, _ = rows(Pair(0, "The old man drove badly.", "The man drove badly.", "stereo", "age", "w"), 0)
+    more, less, *_ = rows(Pair(0, "The old man drove badly.", "The man drove badly.", "stereo", "age", "w"), 0)
     assert len(more) > 0
     assert less == []
 

@@ -13,8 +13,8 @@ from one_step import loss_of, trainer_of
 from harness.data.crows_pairs import Pair
 from harness.data.tokens import load_tokenizer
 from training.causal_pairs import SharedPrefixCollator
-from training.config import PairArguments
 from training.families import collator_of, load_model, rows_of
+from training.pair_arguments import PairArguments
 from training.pairs import PairCollator
 
 Tiny = Callable[..., Path]

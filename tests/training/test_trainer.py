@@ -20,8 +20,9 @@ from harness.data.families import family_of
 from harness.data.infill import infill_pair
 from harness.data.split import Split
 from harness.data.tokens import load_tokenizer
-from training.config import PairArguments, TrainingArguments
+from training.config import TrainingArguments
 from training.families import AUTO_CLASSES
+from training.pair_arguments import PairArguments
 from training.pairs import PairInEpoch
 from training.run import train_fold
 from training.seq2seq_pairs import INSTRUCTION

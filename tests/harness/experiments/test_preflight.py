@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.data.sources import SAMPLE, SOURCES
 from harness.experiments import preflight
 from harness.experiments.experiment_file import Experiment, ExperimentFile, resolved
 from harness.experiments.preflight import check
@@ -77,3 +79,15 @@ def test_a_run_on_gpus_that_are_not_here_is_refused_before_the_first_stage(monke
         preflight.check_devices(on("t4x2_zero2"))
     preflight.check_devices(on("cpu_2proc_zero2"))
     preflight.check_devices(on("two_machines_zero3"))
+
+
+def test_a_setting_that_means_nothing_for_a_family_and_the_text_that_is_scored_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEREOSCOPE_DATA", "sample")
+    with pytest.raises(ValueError, match=r"study, model one: end_weight=0.5: bert-base-uncased is a masked model"):
+        checked("bert-base-uncased", ["crows_pairs"], training={"end_weight": 0.5})
+    shutil.copy(SAMPLE / SOURCES["wikitext2"].path, text := tmp_path / "mine.txt")
+    with pytest.raises(ValueError, match=r"model one: .*mine.txt: this is the text that wikitext2 scores"):
+        checked("gpt2", ["crows_pairs"], training={"text_kl_weight": 1.0, "text": str(text)})
+    checked("gpt2", ["crows_pairs"], training={"text_kl_weight": 1.0, "end_weight": 0.5})

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.data.families import Family
 from harness.experiments.experiment import run
 from harness.experiments.experiment_file import ExperimentFile, ModelEntry, resolved
 from harness.planning.memory import Batch
-from harness.planning.plan import known_config, largest_batch, model_plan, pair_arguments
+from harness.planning.plan import known_config, largest_batch, model_plan, pair_arguments, text_batch
 from harness.planning.planned_model import PlannedModel
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -66,6 +68,31 @@ def test_balance_asks_a_masked_model_for_one_token_at_a_time() -> None:
     arguments = pair_arguments("bert-base-uncased", {"lora_target_modules": "query"})
     assert arguments.lora_target_modules == ["query"]
     assert largest_batch("masked", arguments, 8) == Batch(44, 50, 0, 44)
+
+
+@pytest.mark.parametrize(
+    ("kind", "batch"),
+    [
+        ("causal", Batch(2, 20, 0, 40)),
+        ("masked", Batch(2, 22, 0, 6)),  # 3 of 20 tokens behind masks, between two special tokens
+        ("seq2seq", Batch(2, 19, 5, 10)),  # one span of 3, its sentinel and the end token on either side
+    ],
+)
+def test_pieces_of_running_text_are_shared_out_and_asked_as_the_family_is(kind: Family, batch: Batch) -> None:
+    held = pair_arguments("a model", {"text_kl_weight": 1, "text_tokens": 20, "text_chunks": 3})
+    assert text_batch(kind, held, processes=2) == batch
+    assert text_batch(kind, pair_arguments("a model", {}), processes=2) is None
+    trained_on = pair_arguments("a model", {"objective": "cda", "block_tokens": 20, "bias_types": "race"})
+    assert trained_on.bias_types == ["race"]
+    assert largest_batch(kind, trained_on, 2) == batch
+
+
+def test_running_text_beside_the_pairs_takes_memory() -> None:
+    without, beside = (model_plan(planned("gpt2", **text)) for text in ({}, {"text_kl_weight": 1.0}))
+    assert "32 texts of 48 tokens, and 2 pieces of 64 tokens of running text a step" in beside
+    activations = [float(re.findall(r"activations ([\d.]+)", told)[0]) for told in (without, beside)]
+    # 128 tokens more than the 1,536 of the pairs.
+    assert activations[0] < activations[1] < 1.2 * activations[0]
 
 
 @pytest.mark.slow
