@@ -13,7 +13,8 @@ from harness.metrics.formatting import NOTHING, parameters, signed
 from harness.reporting.formatting import counted, interval, number, perplexity_change, stage_name, task_name
 from harness.reporting.index import PERPLEXITY_TASK, Index
 from harness.reporting.legend import metric_legend
-from harness.reporting.schema import Entry, Flag, Report, Stage
+from harness.reporting.schema import Entry, Report, Stage
+from harness.reporting.schema_types import Flag
 from harness.storage.provenance import NOT_KNOWN
 from harness.terminal.printable import printable
 

@@ -9,7 +9,8 @@ from harness.metrics.formatting import signed
 from harness.reporting.formatting import task_name
 from harness.reporting.index import PERPLEXITY_TASK, STEREOSET_TASKS
 from harness.reporting.legend import metric_legend
-from harness.reporting.schema import Check, CheckState, Entry, Retention, RetentionState
+from harness.reporting.schema import Check, Entry, Retention
+from harness.reporting.schema_types import CheckState, RetentionState
 from harness.reporting.thresholds import Thresholds
 
 CHANCE_LMS = 200 / 3

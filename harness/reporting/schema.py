@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from harness.data.families import Family
+from harness.reporting.schema_types import (
+    Best,
+    CheckState,
+    Covers,
+    Flag,
+    Moved,
+    Number,
+    Part,
+    RetentionState,
+    Share,
+    StageName,
+    Word,
+)
 from harness.reporting.thresholds import Thresholds
 from harness.storage.files import atomic_write
 from harness.storage.provenance import Asking, Generation, MatchedBy, Server, TaskData
@@ -16,56 +29,15 @@ from harness.storage.provenance import Asking, Generation, MatchedBy, Server, Ta
 SCHEMA_VERSION = "1.4"
 SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
 
-Number: TypeAlias = Annotated[float, Field(allow_inf_nan=False)]
-Share: TypeAlias = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-StageName: TypeAlias = Literal["base", "step", "control"]
-Best: TypeAlias = Literal["higher", "lower", "50", "0"]
-Covers: TypeAlias = Literal["items", "items and training"]
-Flag: TypeAlias = Literal[
-    "contaminated",
-    "broken",
-    "at_random",
-    "sample_data",
-    "low_n",
-    "altered_data",
-    "biased_near_50",
-    "undefined",
-    "conditions_differ",
-    "limited",
-    "unsealed",
-    "ties",
-    "sensitive",
-]
-CheckState: TypeAlias = Literal["kept", "paid", "broken"]
-RetentionState: TypeAlias = Literal["kept", "paid", "broken", "unmeasured"]
-Moved: TypeAlias = Literal["fell", "rose", "not shown"]
-Word: TypeAlias = Literal[
-    "fell",
-    "fell, at a price",
-    "no more than noise",
-    "suspect",
-    "not shown",
-    "mixed",
-    "rose",
-    "broken",
-    "unmeasured",
-    "not compared",
-    "not trained",
-]
 
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Repeat(_Part):
+class Repeat(Part):
     """One of the trainings, or draws of a control, that a stage is made of."""
 
     fold: int | None = Field(description="fold held out; null without cross-fitting, or where folds are pooled")
     seed: int | None = Field(description="seed of the training or of the control; null where an experiment names none")
 
 
-class Entry(_Part):
+class Entry(Part):
     """One number: a metric of a task (or of a part of it) for one model at one stage."""
 
     run: str = Field(description="run folder the number comes from")
@@ -151,7 +123,7 @@ class Entry(_Part):
         return self
 
 
-class Scoring(_Part):
+class Scoring(Part):
     """One results file: the weights that were scored and how."""
 
     results: str = Field(description="results file, relative to the run folder")
@@ -174,7 +146,7 @@ class Scoring(_Part):
     seconds: Number
 
 
-class Check(_Part):
+class Check(Part):
     """One thing that a step should have kept: its change from the base, and which side of the bounds that is on."""
 
     task: str
@@ -189,7 +161,7 @@ class Check(_Part):
     state: CheckState
 
 
-class Retention(_Part):
+class Retention(Part):
     """Whether a step still models language as well as its base model did; `Report.thresholds` has the bounds."""
 
     state: RetentionState
@@ -201,7 +173,7 @@ class Retention(_Part):
     suspect: str | None = Field(None, description="why the step seems to know the test's own sentences; null if not")
 
 
-class Headline(_Part):
+class Headline(Part):
     """One measure of the verdict's family: how far it is from its ideal now, and whether that changed."""
 
     task: str
@@ -215,7 +187,7 @@ class Headline(_Part):
     smallest: Number | None = Field(description="the smallest change that these items and runs could have shown")
 
 
-class Judgement(_Part):
+class Judgement(Part):
     """The verdict on one model's last step, as words that follow from numbers."""
 
     run: str
@@ -228,7 +200,7 @@ class Judgement(_Part):
     text: str
 
 
-class ConditionDifference(_Part):
+class ConditionDifference(Part):
     """Something that was not the same when a step and its base model were scored."""
 
     what: str = Field(description="such as dtype, 'version of torch', 'task definition', prompts")
@@ -237,7 +209,7 @@ class ConditionDifference(_Part):
     tasks: list[str] = Field(description="tasks whose scores it may have moved; their entries carry the flag")
 
 
-class Stage(_Part):
+class Stage(Part):
     """One model at one stage: where its numbers come from and what it kept."""
 
     run: str
@@ -270,7 +242,7 @@ class Stage(_Part):
     tasks_without_metrics: list[str] = Field(description="scored tasks that this report has no metrics for")
 
 
-class Contamination(_Part):
+class Contamination(Part):
     """Whether a model is known to have seen a benchmark before this project touched it."""
 
     model: str
@@ -279,7 +251,7 @@ class Contamination(_Part):
     evidence: str
 
 
-class Continuation(_Part):
+class Continuation(Part):
     """One of the worst texts that a model wrote, for a human to read; hostile text, to be escaped where it is shown."""
 
     run: str
@@ -292,7 +264,7 @@ class Continuation(_Part):
     finding: str = Field(description="the judge's probability, or the HurtLex categories found")
 
 
-class MetricLegend(_Part):
+class MetricLegend(Part):
     """What a metric is called, its unit and its ideal."""
 
     label: str
@@ -300,7 +272,7 @@ class MetricLegend(_Part):
     best: Best | None
 
 
-class Legend(_Part):
+class Legend(Part):
     """What the names in the report mean."""
 
     flags: dict[Flag, str]
@@ -309,7 +281,7 @@ class Legend(_Part):
     p_values: str
 
 
-class Report(_Part):
+class Report(Part):
     """All of report.json."""
 
     schema_version: Literal["1.4"]

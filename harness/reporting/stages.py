@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from harness.reporting.bases import Placed, placed
 from harness.reporting.progress import by_progress, repeat_of
-from harness.reporting.schema import Repeat, Scoring, StageName
+from harness.reporting.schema import Repeat, Scoring
+from harness.reporting.schema_types import StageName
 from harness.reporting.thresholds import Thresholds, thresholds_of
 from harness.storage.provenance import Provenance
 from harness.storage.results import Scored, find_scored

@@ -16,7 +16,8 @@ from harness.reporting.formatting import counted, progress, task_name
 from harness.reporting.index import Index
 from harness.reporting.legend import metric_legend
 from harness.reporting.retention import answers_at_random
-from harness.reporting.schema import Check, Entry, Headline, Judgement, Stage, Word
+from harness.reporting.schema import Check, Entry, Headline, Judgement, Stage
+from harness.reporting.schema_types import Word
 
 
 def judgements(index: Index) -> list[Judgement]:
