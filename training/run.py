@@ -28,6 +28,7 @@ from harness.machine.watch import Watch
 from harness.models.embedded import unknown_token
 from harness.models.positions import window
 from harness.storage.files import atomic_write, require_writable
+from harness.storage.making import TRAINED_FILE
 from harness.storage.reading import brief, read_object, shown
 from harness.storage.trainer_state import epoch_of
 from harness.terminal.libraries import take_over_libraries
@@ -37,7 +38,7 @@ from training.checkpoints import complete_checkpoints, scheduled_checkpoints
 from training.config import NOT_OF_THE_RESULT, PairArguments, TrainingArguments, fingerprint, parse
 from training.disk import full_disk_explained
 from training.families import collator_of, load_model, require_fitting, rows_of, with_adapter
-from training.finished import TRAINED_FILE, is_finished
+from training.finished import is_finished
 from training.folds import grouped_folds
 from training.kept_memory import KeptMemory
 from training.objectives import OBJECTIVES

@@ -157,7 +157,8 @@ class Provenance(_Record):
     split; `samples` the seal of each samples file. `weights_sha256` is a digest of files, or of the tensors of a model
     that was in memory, as `weights_from` says; nothing is known of that one's training. Of a model behind an API, which
     `server` tells of, `weights_sha256` and, unless the server says, `parameters` are None and `dtype` is "not known".
-    `command` is kept without keys and tokens, whoever gives it.
+    `command` is kept without keys and tokens, whoever gives it. `passes` is how often the model reads a text to use it
+    as it was scored: once, unless it is made by what happens at inference.
     """
 
     model: str
@@ -189,6 +190,7 @@ class Provenance(_Record):
     versions: dict[str, str]
     command: Annotated[str, AfterValidator(without_tokens)]
     seconds: float
+    passes: int = Field(default=1, ge=1)
     inputs_sha256: str = ""
 
     @property
