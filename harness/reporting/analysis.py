@@ -11,9 +11,11 @@ from harness.reporting.contamination import Evidence
 from harness.reporting.continuations import worst_continuations
 from harness.reporting.entries import entries_of, fields, rounded
 from harness.reporting.flags import ordered
-from harness.reporting.index import Index
+from harness.reporting.index import Index, ModelKey, model_key
 from harness.reporting.legend import legend
+from harness.reporting.making import making_seconds
 from harness.reporting.matched import matched_base, pair_ids, require_partners, restricted
+from harness.reporting.methods import comparisons
 from harness.reporting.retention import answers_at_random, retention
 from harness.reporting.rows import Step
 from harness.reporting.schema import (
@@ -52,6 +54,7 @@ def analyse_families(models: Sequence[Family], runs: Sequence[Run], *, halves: b
     continuations: list[Continuation] = []
     evidence = Evidence([stage.provenance for family in models for stage in family.stages])
     named: dict[str, Metric] = {}
+    treated: dict[ModelKey, Mapping[str, TaskScores]] = {}
     for family in models:
         for stage, scores, conditions, found in _family_entries(family, halves, evidence):
             found = with_score_flags(stage, found)
@@ -62,15 +65,23 @@ def analyse_families(models: Sequence[Family], runs: Sequence[Run], *, halves: b
                 found = [_flagged(entry, "broken") for entry in found]
             at_random = {entry.task for entry in found if answers_at_random(found, entry.task)}
             found = [_flagged(entry, "at_random") if entry.task in at_random else entry for entry in found]
-            stages.append(_stage(stage, scores, able, kept, conditions))
+            is_last = bool(family.steps) and stage is family.steps[-1]
+            shown = _stage(stage, scores, able, kept, conditions)
+            if is_last:
+                shown = shown.model_copy(update={"making_seconds": rounded(making_seconds(stage))})
+            stages.append(shown)
+            if is_last and stage.method is not None:
+                treated[model_key(shown)] = scores
             entries += found
             continuations += worst_continuations(stage)
     index = Index(stages, entries)
     judged = judgements(index)
+    compared = comparisons(index, judged, treated)
     return Report(
         schema_version=SCHEMA_VERSION,
-        verdict=verdict(judged, index),
+        verdict="\n\n".join([verdict(judged, index), *(one.text for one in compared)]),
         judgements=judged,
+        comparisons=compared,
         thresholds={run.name: run.thresholds for run in runs},
         stages=stages,
         entries=entries,
@@ -146,6 +157,7 @@ def _stage(
         method=stage.method,
         control=provenance.control,
         matched_by=provenance.matched_by,
+        passes=provenance.passes,
         epoch=rounded(stage.epoch),
         folds=stage.folds,
         seeds=stage.seeds,

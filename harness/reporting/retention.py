@@ -67,6 +67,14 @@ def retention(entries: Sequence[Entry], thresholds: Thresholds, abilities: Colle
     )
 
 
+def why_not_ranked(kept: Retention | None) -> str | None:
+    """Why a step has no rank, in a word or two; None if it has: a model that no longer prefers language to noise
+    would win, and one that knows the sentences it is tested on, too."""
+    if kept is None:
+        return "no base"
+    return "suspect" if kept.suspect else None if kept.state in ("kept", "paid") else kept.state
+
+
 def answers_at_random(entries: Iterable[Entry], task: str) -> bool:
     """Whether the answers to a StereoSet prompt are those of chance, by LMS and by how often the order decides them."""
     if not task.startswith("stereoset_prompt"):

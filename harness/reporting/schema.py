@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from harness.data.families import Family
+from harness.reporting.compared_schema import MethodComparison
 from harness.reporting.schema_types import (
     Best,
     CheckState,
@@ -26,7 +27,7 @@ from harness.reporting.thresholds import Thresholds
 from harness.storage.files import atomic_write
 from harness.storage.provenance import Asking, Generation, MatchedBy, Server, TaskData
 
-SCHEMA_VERSION = "1.4"
+SCHEMA_VERSION = "1.5"
 SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
 
 
@@ -224,6 +225,12 @@ class Stage(Part):
     )
     control: str | None = Field(description="kind of control; null for base and steps")
     matched_by: MatchedBy | None = Field(description="control: in what it is as large as the last step; else null")
+    making_seconds: Number | None = Field(
+        default=None,
+        description="last step: seconds that its training, scaling or projection took, mean over its runs; null where "
+        "no record in the run's folder says",
+    )
+    passes: int = Field(default=1, description="how often the model reads a text to use it as it was scored", ge=1)
     epoch: Number | None
     folds: list[int]
     seeds: list[int]
@@ -284,9 +291,12 @@ class Legend(Part):
 class Report(Part):
     """All of report.json."""
 
-    schema_version: Literal["1.4"]
+    schema_version: Literal["1.5"]
     verdict: str = Field(description="the answer in plain language, computed from the entries")
     judgements: list[Judgement] = Field(description="the same a model, with the numbers that decide")
+    comparisons: list[MethodComparison] = Field(
+        default_factory=list, description="the methods beside each other, for each model that has two or more"
+    )
     thresholds: dict[str, Thresholds] = Field(description="run -> what counts as kept and as broken")
     stages: list[Stage]
     entries: list[Entry]

@@ -40,12 +40,12 @@ def _of_model(index: Index, stages: Sequence[Stage]) -> Judgement:
             [],
             f"{name} was scored but not trained, so there is no change to report.{_base(index, last)}",
         )
-    entries = _family(index, last)
+    entries = headline_entries(index, last)
     family = _headlines(entries)
     if not family:
         text = f"{name}: no base model was scored on the same items, so no change can be reported."
         return _judgement(last, "not compared", [], text)
-    seen = [entry for entry in entries if _learned(index, stages[0], entry)]
+    seen = [entry for entry in entries if learned(index, stages[0], entry)]
     word = _word(last, family, {_key(entry) for entry in seen})
     sentences = [
         *_caveats(index, last, entries),
@@ -71,13 +71,13 @@ def _judgement(stage: Stage, word: Word, family: list[Headline], text: str) -> J
     )
 
 
-def _learned(index: Index, base: Stage, entry: Entry) -> bool:
+def learned(index: Index, base: Stage, entry: Entry) -> bool:
     """Whether the step was trained on the items of an entry; what its base model had seen is no gain of the step's."""
     before = index.entry(base, entry.task, entry.metric)
     return "contaminated" in entry.flags and not (before and "contaminated" in before.flags)
 
 
-def _family(index: Index, stage: Stage) -> list[Entry]:
+def headline_entries(index: Index, stage: Stage) -> list[Entry]:
     """The measures that the verdict is about: chosen by what was scored, never by what came out."""
     crows = index.crows_task(stage)
     places = ((index.stereoset_task(), "ss"), (crows, "crows_score"), (crows, "abs_logprob_diff"))
