@@ -18,6 +18,8 @@ from harness.reporting.matched import matched_base, pair_ids, require_partners, 
 from harness.reporting.methods import comparisons
 from harness.reporting.retention import answers_at_random, retention
 from harness.reporting.rows import Step
+from harness.reporting.scale import scales
+from harness.reporting.scale_text import by_size, first_sentence, is_main
 from harness.reporting.schema import (
     SCHEMA_VERSION,
     ConditionDifference,
@@ -77,11 +79,14 @@ def analyse_families(models: Sequence[Family], runs: Sequence[Run], *, halves: b
     index = Index(stages, entries)
     judged = judgements(index)
     compared = comparisons(index, judged, treated)
+    sized = scales(index)
+    about_size = [*by_size(index), *(first_sentence(one) for one in sized if is_main(one))]
     return Report(
         schema_version=SCHEMA_VERSION,
-        verdict="\n\n".join([verdict(judged, index), *(one.text for one in compared)]),
+        verdict=verdict(judged, [one.text for one in compared], about_size),
         judgements=judged,
         comparisons=compared,
+        scale=sized,
         thresholds={run.name: run.thresholds for run in runs},
         stages=stages,
         entries=entries,
@@ -152,6 +157,7 @@ def _stage(
         model=provenance.model,
         parameters=provenance.parameters,
         family=provenance.family,
+        architecture=_architecture(stage),
         stage=stage.stage,
         step=stage.step,
         method=stage.method,
@@ -171,6 +177,13 @@ def _stage(
         abilities=able,
         tasks_without_metrics=[task for task in stage.tasks if task not in scores],
     )
+
+
+def _architecture(stage: StageFiles) -> str | None:
+    """The model's kind by its config, which files of before do not tell."""
+    lineage = stage.provenance.lineage
+    told = lineage.shape.get("model_type") if lineage else None
+    return str(told) if told else None
 
 
 def _flagged(entry: Entry, flag: Flag) -> Entry:

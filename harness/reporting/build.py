@@ -8,8 +8,9 @@ from pathlib import Path
 from harness.reporting.analysis import analyse
 from harness.reporting.leaderboard import leaderboard_json, leaderboard_markdown
 from harness.reporting.methods_plot import methods_svg
-from harness.reporting.page import METHODS_PLOT, page_html
+from harness.reporting.page import METHODS_PLOT, SCALE_PLOT, page_html
 from harness.reporting.plot import plot_svg
+from harness.reporting.scale_plot import scale_svg
 from harness.reporting.stages import find_runs
 from harness.storage.files import atomic_write
 
@@ -37,7 +38,8 @@ def build_report(run_dirs: Sequence[Path], out: Path | None = None, *, halves: b
         raise ValueError("no run folder given: name at least one folder with results")
     report = analyse(find_runs(run_dirs), halves=halves)
     plot = plot_svg(report)
-    more = {METHODS_PLOT: drawn} if (drawn := methods_svg(report)) else {}
+    drawn = {METHODS_PLOT: methods_svg(report), SCALE_PLOT: scale_svg(report)}
+    more = {name: picture for name, picture in drawn.items() if picture is not None}
     files = {
         "report.json": report.to_json(),
         "leaderboard.json": leaderboard_json(report),

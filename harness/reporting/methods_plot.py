@@ -10,6 +10,7 @@ from harness.reporting.compared_schema import MeasureChange, MethodComparison, T
 from harness.reporting.methods import RANKED
 from harness.reporting.methods_page import called, change_of
 from harness.reporting.plot import COLOURS, FAINT, saved, short, styled
+from harness.reporting.plot_labels import Named, height_for, name_points
 from harness.reporting.schema import Report
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 SHOWN = ("ss", "abs_logprob_diff")
 _UNITS = {"ss": "points", "abs_logprob_diff": "nats"}
-_LINE = 0.22  # inches that a label takes
 _PANEL = 3.3  # inches, at least
 
 
@@ -44,7 +44,7 @@ def methods_svg(report: Report) -> str | None:
         return None
     from matplotlib.figure import Figure
 
-    heights = [max(_PANEL, 1.2 + _LINE * max(len(points) for _, _, points in row)) for row in rows]
+    heights = [height_for(max(len(points) for _, _, points in row), _PANEL) for row in rows]
     names = [name for found in report.comparisons for name in (found.model, *map(called, found.treatments))]
     with styled(names):
         figure = Figure(figsize=(10.4, sum(heights)), layout="constrained")
@@ -52,8 +52,9 @@ def methods_svg(report: Report) -> str | None:
         for place, row in enumerate(rows):
             for column, (found, metric, points) in enumerate(row):
                 axes = figure.add_subplot(grid[place, column])
-                title = RANKED[metric] if len(rows) == 1 else f"{short(found.model)}: {RANKED[metric]}"
-                _panel(axes, points, f"Change of {title}, {_UNITS[metric]}", heights[place])
+                model = "" if len(rows) == 1 else f"{short(found.model)}: "
+                title = f"{model}change of {RANKED[metric]}, {_UNITS[metric]}"
+                _panel(axes, points, f"{title[0].upper()}{title[1:]}" if not model else title, heights[place])
         return saved(figure)
 
 
@@ -69,24 +70,6 @@ def points_of(found: MethodComparison, metric: str) -> list[Point]:
         and (cost := change_of(one, "word_perplexity"))
         and (effect := change_of(one, metric))
     ]
-
-
-def spread_apart(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Places for labels, each as near to the one that it wants as leaves `gap` between every two.
-
-    Args:
-        wanted: ascending.
-        low: the lowest place.
-        high: the highest; given way to only where the labels need more than there is.
-    """
-    places: list[float] = []
-    for want in wanted:
-        places.append(max(want, low if not places else places[-1] + gap))
-    top = max(high, low + gap * (len(places) - 1))
-    for place in range(len(places) - 1, -1, -1):
-        places[place] = min(places[place], top)
-        top = places[place] - gap
-    return places
 
 
 def _panel(axes: Axes, points: Sequence[Point], title: str, inches: float) -> None:
@@ -105,28 +88,11 @@ def _panel(axes: Axes, points: Sequence[Point], title: str, inches: float) -> No
         marker = "D" if point.treatment.control else "o"
         axes.plot(x, y, marker, color=point.colour, markerfacecolor=face, markersize=6.5, zorder=3)
     axes.margins(0.08)
-    _labels(axes, points, _LINE / (inches - 0.9))
-
-
-def _labels(axes: Axes, points: Sequence[Point], line: float) -> None:
-    """Names in a column at the right, each tied to its point, in their order from below and never over each other.
-
-    Args:
-        line: the height of one, as a share of the panel's.
-    """
-    low, high = axes.get_ylim()
-    ordered = sorted(points, key=lambda point: (point.effect.change, called(point.treatment)))
-    wanted = [(point.effect.change - low) / (high - low) for point in ordered]
-    for point, place in zip(ordered, spread_apart(wanted, line, 0.03, 0.97), strict=True):
-        axes.annotate(
-            short(called(point.treatment)),
-            (_percent(point.cost.change), point.effect.change),
-            xytext=(1.03, place),
-            textcoords="axes fraction",
-            va="center",
-            color=point.colour,
-            arrowprops={"arrowstyle": "-", "color": point.colour, "linewidth": 0.5, "alpha": 0.5, "shrinkB": 4},
-        )
+    named = [
+        Named(called(point.treatment), _percent(point.cost.change), point.effect.change, point.colour)
+        for point in points
+    ]
+    name_points(axes, named, inches)
 
 
 def _percent(ratio: float) -> float:

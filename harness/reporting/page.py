@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from harness.reporting import methods_page, origins, sections, written
+from harness.reporting import methods_page, origins, scale_page, sections, written
 from harness.reporting.index import Index
 from harness.reporting.markup import Html, bullets, element, joined
 from harness.reporting.schema import Report
@@ -72,9 +72,10 @@ li { margin: .35rem 0; }
 """
 
 
-METHODS_PLOT = "methods.svg"
+METHODS_PLOT, SCALE_PLOT = "methods.svg", "scale.svg"
 PLOT_LABEL = "Stereotype score against language-model score, and CrowS-Pairs by training step"
 METHODS_LABEL = "What each method changed against what it cost in perplexity"
+SCALE_LABEL = "What each method changed, and the bias of the bases, against the number of parameters"
 
 
 def page_html(report: Report, plot: str, more: Mapping[str, str] | None = None) -> str:
@@ -104,6 +105,7 @@ def page_html(report: Report, plot: str, more: Mapping[str, str] | None = None) 
         element("div", *(element("p", text) for text in report.verdict.split("\n\n")), class_="verdict"),
         *([_figure(plot, PLOT_LABEL)] if _pictured(report, index) else []),
         *_methods(report, (more or {}).get(METHODS_PLOT)),
+        *_scale(report, (more or {}).get(SCALE_PLOT)),
         *_models(report, index),
         element("h2", "What these numbers cannot tell"),
         element("div", bullets(LIMITS), class_="card"),
@@ -181,6 +183,17 @@ def _methods(report: Report, plot: str | None) -> list[Html]:
             element("div", *methods_page.section(found), class_="card"),
         ]
     return [*parts, *([_figure(plot, METHODS_LABEL)] if plot else [])]
+
+
+def _scale(report: Report, plot: str | None) -> list[Html]:
+    """How effects and bias go with size, where the report has several models."""
+    if not report.scale:
+        return []
+    return [
+        element("h2", "As models grow"),
+        element("div", *scale_page.section(report.scale), class_="card"),
+        *([_figure(plot, SCALE_LABEL)] if plot else []),
+    ]
 
 
 def _figure(plot: str, label: str) -> Html:

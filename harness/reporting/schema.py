@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from harness.data.families import Family
 from harness.reporting.compared_schema import MethodComparison
+from harness.reporting.scale_schema import Scale
 from harness.reporting.schema_types import (
     Best,
     CheckState,
@@ -217,6 +218,7 @@ class Stage(Part):
     model: str
     parameters: int | None = Field(description="null where a server does not say")
     family: Family = Field(description="how it was scored: causal, masked (pseudo-likelihood) or seq2seq (infill)")
+    architecture: str | None = Field(default=None, description="model_type of its config; null where not recorded")
     stage: StageName
     step: int | None
     method: str | None = Field(
@@ -296,6 +298,9 @@ class Report(Part):
     judgements: list[Judgement] = Field(description="the same a model, with the numbers that decide")
     comparisons: list[MethodComparison] = Field(
         default_factory=list, description="the methods beside each other, for each model that has two or more"
+    )
+    scale: list[Scale] = Field(
+        default_factory=list, description="effects and bases against the number of parameters, for two models or more"
     )
     thresholds: dict[str, Thresholds] = Field(description="run -> what counts as kept and as broken")
     stages: list[Stage]

@@ -25,9 +25,15 @@ def judgements(index: Index) -> list[Judgement]:
     return [_of_model(index, stages) for stages in index.families()]
 
 
-def verdict(judged: Sequence[Judgement], index: Index) -> str:
-    """The judgements' paragraphs, and how the change goes with size where sizes differ."""
-    return "\n\n".join([judgement.text for judgement in judged] + _by_size(index))
+def verdict(judged: Sequence[Judgement], compared: Sequence[str], sized: Sequence[str]) -> str:
+    """The judgements' paragraphs, which methods come first, and how the change goes with size where sizes differ.
+
+    Args:
+        compared: a paragraph for each model whose methods are compared.
+        sized: sentences about size.
+    """
+    paragraphs = [*(judgement.text for judgement in judged), *compared, " ".join(sized)]
+    return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
 
 
 def _of_model(index: Index, stages: Sequence[Stage]) -> Judgement:
@@ -287,21 +293,3 @@ def _base(index: Index, stage: Stage) -> str:
 def _progress(stage: Stage) -> str:
     step = progress(stage)
     return f"{step}, {len(stage.folds)} cross-fitted folds" if len(stage.folds) > 1 else step
-
-
-def _by_size(index: Index) -> list[str]:
-    """How the stereotype score's distance from 50 changed by each method, smallest model first, where sizes differ."""
-    told: dict[str | None, list[tuple[int, str]]] = {}
-    for stages in index.families():
-        last = stages[-1]
-        entry = index.entry(last, index.stereoset_task(), "ss")
-        if entry and entry.distance_change is not None:
-            mark = " (broken)" if last.retention and last.retention.state == "broken" else ""
-            change = f"{index.model_name(last)} {signed(entry.distance_change)}{mark}"
-            told.setdefault(last.method, []).append((entry.parameters or 0, change))
-    return [
-        f"{'' if method is None else f'{method}: '}From the smallest model to the largest, the stereotype score's "
-        f"distance from 50 changed by: {', '.join(change for _, change in changes)} points."
-        for method, changes in told.items()
-        if len({parameters for parameters, _ in changes}) > 1
-    ]

@@ -14,7 +14,8 @@ from harness.reporting.analysis import analyse
 from harness.reporting.build import build_report
 from harness.reporting.compared_schema import MeasureChange, MethodComparison, MethodDifference, Treatment
 from harness.reporting.methods_page import rows
-from harness.reporting.methods_plot import points_of, spread_apart
+from harness.reporting.methods_plot import points_of
+from harness.reporting.plot_labels import spread_apart
 from harness.reporting.stages import find_runs
 
 BIASED, LEVEL = [2] * TERMS, [1, 2] * (TERMS // 2)
