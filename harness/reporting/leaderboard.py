@@ -134,10 +134,8 @@ def leaderboard_markdown(report: Report) -> str:
 
 def _compared(report: Report) -> str:
     """A table of the methods of each model that has several; "" where none has."""
-    return "".join(
-        f"\n{_table(methods_page.rows(found))}\n\n{_cell(found.text)} {_cell(' '.join(methods_page.NOTES))}\n"
-        for found in report.comparisons
-    )
+    tables = [f"\n{_table(methods_page.rows(found))}\n\n{_cell(found.text)}\n" for found in report.comparisons]
+    return "".join([*tables, f"\n{_cell(' '.join(methods_page.NOTES))}\n"] if tables else [])
 
 
 def _written(index: Index) -> str:

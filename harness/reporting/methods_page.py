@@ -30,11 +30,12 @@ def section(found: MethodComparison) -> list[Html]:
     """The table of one model, and the differences of every two methods to unfold."""
     unlike = [metric for metric in (*RANKED, *_COST) if len(_items(found, metric)) > 1]
     lines = [_line(one, unlike) for one in found.treatments]
-    return [
-        table(_HEADER, lines),
-        *(element("p", note, class_="note") for note in NOTES),
-        *_differences(found.differences),
-    ]
+    return [table(_HEADER, lines), *_differences(found.differences)]
+
+
+def notes() -> list[Html]:
+    """What the columns of all these tables mean."""
+    return [element("p", note, class_="note") for note in NOTES]
 
 
 def rows(found: MethodComparison) -> list[list[str]]:
@@ -139,5 +140,5 @@ def _differences(found: Sequence[MethodDifference]) -> list[Html]:
         for one in found
     ]
     header = ["measure", "method", "other method", "items", "distance of the first minus that of the other", "p (Holm)"]
-    told = f"Every two methods ({len(found)} comparisons)"
+    told = f"Every two methods ({len(found)} comparison{'s' * (len(found) > 1)})"
     return [element("details", element("summary", told), table(header, lines, text_columns=range(3)))]

@@ -176,11 +176,12 @@ def _bounds(report: Report) -> list[Html]:
 def _methods(report: Report, plot: str | None) -> list[Html]:
     """The methods beside each other, of each model that has several."""
     parts = []
-    for found in report.comparisons:
+    for place, found in enumerate(report.comparisons):
+        notes = methods_page.notes() if place == len(report.comparisons) - 1 else []
         of_model = f": {found.model}" if len(report.comparisons) > 1 else ""
         parts += [
             element("h2", f"Methods beside each other{of_model}"),
-            element("div", *methods_page.section(found), class_="card"),
+            element("div", *methods_page.section(found), *notes, class_="card"),
         ]
     return [*parts, *([_figure(plot, METHODS_LABEL)] if plot else [])]
 

@@ -227,7 +227,7 @@ def test_every_file_of_the_report_has_the_comparison(tmp_path: Path) -> None:
     folder = build_report([tmp_path])
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert page.count("<svg") == 2
-    assert "Every two methods (1 comparisons)" in page
+    assert "Every two methods (1 comparison)" in page
     assert "| one " in (folder / "leaderboard.md").read_text(encoding="utf-8").partition("verdict")[2]
     board = json.loads((folder / "leaderboard.json").read_text(encoding="utf-8"))
     told = {one["config_general"]["method"]: one["config_general"]["method_ranks"] for one in board}
