@@ -8,9 +8,8 @@ from typing import Annotated, NamedTuple
 from pydantic import BaseModel, Field
 
 from harness.data.split import SPLIT_FILE, Split, read_split
+from harness.storage.making import TRAINED_FILE
 from harness.storage.reading import read_record
-
-TRAINED_FILE = "trained.json"
 
 
 class Finished(NamedTuple):

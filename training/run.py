@@ -25,6 +25,7 @@ from harness.machine.allocator import hand_freed_memory_back
 from harness.machine.orphans import exit_with_run, stop_with_launcher
 from harness.machine.watch import Watch
 from harness.storage.files import atomic_write, require_writable
+from harness.storage.making import TRAINED_FILE
 from harness.storage.reading import brief, read_object, shown
 from harness.storage.trainer_state import epoch_of
 from harness.terminal.libraries import take_over_libraries
@@ -35,7 +36,7 @@ from training.config import NOT_OF_THE_RESULT, TrainingArguments, fingerprint, p
 from training.data import data_of, text_of
 from training.disk import full_disk_explained
 from training.families import load_model, require_fitting, with_adapter
-from training.finished import TRAINED_FILE, is_finished
+from training.finished import is_finished
 from training.folds import grouped_folds
 from training.kept_memory import KeptMemory
 from training.objectives import OBJECTIVES

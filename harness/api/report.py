@@ -28,7 +28,7 @@ class Report(Content):
 
     @property
     def folder(self) -> Path:
-        """Where report.json, report.html, leaderboard.md, leaderboard.json and plot.svg are."""
+        """Where report.json, report.html, leaderboard.md, leaderboard.json and the pictures are."""
         return self._folder
 
     def to_frame(self) -> pandas.DataFrame:

@@ -16,7 +16,7 @@ from harness.reporting.analysis import analyse
 from harness.reporting.legend import metric_legend
 from harness.reporting.markup import element, joined
 from harness.reporting.markup import table as html_table
-from harness.reporting.schema import Best, Flag
+from harness.reporting.schema_types import Best, Flag
 from harness.reporting.stages import find_runs
 from harness.storage.provenance import Provenance
 from harness.storage.results import Scored, copy_results, find_scored

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import time
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -18,6 +19,7 @@ from harness.data.split import SPLIT_FILE, bind, read_split
 from harness.storage.adapter_files import WEIGHTS_FILE, is_up
 from harness.storage.files import atomic_write
 from harness.storage.folders import new_folder
+from harness.storage.making import TRAINED_FILE, making_seconds
 from harness.storage.manifest import MANIFEST
 from harness.storage.reading import read_record
 
@@ -53,14 +55,20 @@ def write_scaling_job(file: Path, job: ScalingJob) -> None:
 
 
 def run_scaling(file: Path) -> None:
-    """Make every target of a job file; each fold's folder says that it is finished when it is whole."""
+    """Make every target of a job file; each fold's folder says that it is finished when it is whole.
+
+    It notes the seconds that its making took, the training of what was scaled included, where that one's are known.
+    """
     job = read_record(file, ScalingJob)
     for target in job.targets:
+        started = time.monotonic()
         scale_adapter(target.checkpoint, target.folder, job.scale)
         fold, source = target.folder.parent, target.checkpoint.parent
         shutil.copyfile(source / SPLIT_FILE, fold / SPLIT_FILE)
-        finished = {"checkpoints": {target.folder.name: target.epoch}, "scale": job.scale}
-        atomic_write(fold / "trained.json", json.dumps(finished, indent=1) + "\n")
+        taught = making_seconds(source, target.checkpoint.name)
+        seconds = None if taught is None else round(taught + time.monotonic() - started, 1)
+        finished = {"checkpoints": {target.folder.name: target.epoch}, "scale": job.scale, "seconds": seconds}
+        atomic_write(fold / TRAINED_FILE, json.dumps(finished, indent=1) + "\n")
         log.info("%s: %s times %g: %s", job.model, target.checkpoint, job.scale, target.folder)
 
 

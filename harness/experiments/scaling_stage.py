@@ -9,6 +9,7 @@ from harness.experiments.stage import Stage, launcher, needs
 from harness.experiments.training_stage import Training, is_trained, last_checkpoints
 from harness.machine.run_module import program
 from harness.planning.planned_model import PlannedModel
+from harness.storage.making import TRAINED_FILE
 
 
 def scaling_stage(model: PlannedModel, training: Training, taught: Training, home: Path) -> Stage:
@@ -40,6 +41,6 @@ def scaling_stage(model: PlannedModel, training: Training, taught: Training, hom
         needs(None),
         lambda: is_trained(model, training),
         prepare,
-        lambda: sorted(training.folder.glob("fold-*/trained.json")),
+        lambda: sorted(training.folder.glob(f"fold-*/{TRAINED_FILE}")),
         (f"{model.teacher.stage}{training.label}",),
     )

@@ -13,7 +13,8 @@ from harness.experiments.stage import Stage, launcher, needs
 from harness.machine.run_module import program
 from harness.planning.planned_model import PlannedModel
 from harness.storage.files import atomic_write
-from training.finished import TRAINED_FILE, Finished, finished_checkpoints, is_finished
+from harness.storage.making import TRAINED_FILE
+from training.finished import Finished, finished_checkpoints, is_finished
 
 
 class Training(NamedTuple):

@@ -25,6 +25,15 @@ def signed(value: float | None, decimals: int = 1) -> str:
     return text[1:] if float(text) == 0 else text.replace("-", MINUS)
 
 
+def duration(seconds: float | None) -> str:
+    """A time as people say it: "4.2 s", "67 s", "12 min", "3.5 h"; a dash where it is not known."""
+    if seconds is None:
+        return NOTHING
+    if seconds < 120:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
 def p_text(value: float | None) -> str:
     """A p value to the precision that means something."""
     if value is None:

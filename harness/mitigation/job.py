@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from harness.storage.files import atomic_write
+from harness.storage.making import write_made
 from harness.storage.projections import Settings
 from harness.storage.reading import read_record
 
@@ -35,10 +37,10 @@ def write_projection_job(file: Path, job: ProjectionJob) -> None:
 
 
 def run_projection(file: Path) -> None:
-    """Make the projection of a job file; its folder is there as a whole or not at all."""
+    """Make the projection of a job file; its folder is there as a whole or not at all, how long it took beside it."""
     from harness.mitigation.project import project
 
-    job = read_record(file, ProjectionJob)
+    started, job = time.monotonic(), read_record(file, ProjectionJob)
     project(
         job.pretrained,
         job.kind,
@@ -50,3 +52,4 @@ def run_projection(file: Path) -> None:
         settings=job.settings,
         model_args=job.model_args,
     )
+    write_made(job.output, time.monotonic() - started)

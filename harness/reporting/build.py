@@ -1,4 +1,4 @@
-"""All report files from run folders: report.json, leaderboard.json, leaderboard.md, report.html and plot.svg."""
+"""All report files from run folders: report.json, leaderboard.json, leaderboard.md, report.html and its pictures."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from pathlib import Path
 
 from harness.reporting.analysis import analyse
 from harness.reporting.leaderboard import leaderboard_json, leaderboard_markdown
-from harness.reporting.page import page_html
+from harness.reporting.methods_plot import methods_svg
+from harness.reporting.page import METHODS_PLOT, SCALE_PLOT, page_html
 from harness.reporting.plot import plot_svg
+from harness.reporting.scale_plot import scale_svg
 from harness.reporting.stages import find_runs
 from harness.storage.files import atomic_write
 
@@ -36,12 +38,15 @@ def build_report(run_dirs: Sequence[Path], out: Path | None = None, *, halves: b
         raise ValueError("no run folder given: name at least one folder with results")
     report = analyse(find_runs(run_dirs), halves=halves)
     plot = plot_svg(report)
+    drawn = {METHODS_PLOT: methods_svg(report), SCALE_PLOT: scale_svg(report)}
+    more = {name: picture for name, picture in drawn.items() if picture is not None}
     files = {
         "report.json": report.to_json(),
         "leaderboard.json": leaderboard_json(report),
         "leaderboard.md": leaderboard_markdown(report),
         "plot.svg": plot,
-        "report.html": page_html(report, plot),
+        "report.html": page_html(report, plot, more),
+        **more,
     }
     folder = out or (run_dirs[0] / REPORT_FOLDER if len(run_dirs) == 1 else Path(REPORT_FOLDER))
     for name, text in files.items():

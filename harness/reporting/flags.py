@@ -7,7 +7,7 @@ from typing import get_args
 from harness.data.sources import SOURCES
 from harness.metrics.benchmarks import HELD_OUT_OF
 from harness.reporting.contamination import Evidence
-from harness.reporting.schema import Flag
+from harness.reporting.schema_types import Flag
 from harness.reporting.scores import TaskScores
 from harness.reporting.stages import StageFiles
 

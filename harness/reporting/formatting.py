@@ -90,25 +90,26 @@ def beyond_control(entry: Entry | None, decimals: int = 1) -> str:
     """How much less far from the ideal than the control's an entry is, with its 95% interval; below 0 is better."""
     if entry is None:
         return NOTHING
-    return _moved(entry.beyond_change, entry.beyond_low, entry.beyond_high, decimals)
+    return moved(entry.beyond_change, entry.beyond_low, entry.beyond_high, decimals)
 
 
 def change(entry: Entry | None, decimals: int = 1) -> str:
     """An entry's difference from the base model with its 95% interval."""
     if entry is None:
         return NOTHING
-    return _moved(entry.difference, entry.difference_low, entry.difference_high, decimals)
+    return moved(entry.difference, entry.difference_low, entry.difference_high, decimals)
 
 
 def distance(entry: Entry | None, decimals: int = 1) -> str:
     """The change of an entry's distance from an ideal of 50 or 0, with its 95% interval; below 0 is nearer."""
     if entry is None:
         return NOTHING
-    return _moved(entry.distance_change, entry.distance_low, entry.distance_high, decimals)
+    return moved(entry.distance_change, entry.distance_low, entry.distance_high, decimals)
 
 
-def _moved(value: float | None, low: float | None, high: float | None, decimals: int) -> str:
+def moved(value: float | None, low: float | None, high: float | None, decimals: int) -> str:
+    """A change and its 95% interval: "+1.2 (−0.3 to +2.7)"; a dash where there is none."""
+    if value is None:
+        return NOTHING
     told = signed(value, decimals)
-    if value is None or low is None or high is None:
-        return told
-    return f"{told} ({signed(low, decimals)} to {signed(high, decimals)})"
+    return told if low is None or high is None else f"{told} ({signed(low, decimals)} to {signed(high, decimals)})"

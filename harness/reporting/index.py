@@ -25,8 +25,8 @@ CROWS_FORMS = (
 )
 PERPLEXITY_TASK = "wikitext2"
 
-_Model = tuple[str, str, str, str | None, str | None]
-_Place = tuple[_Model, str, int | None, str | None]
+ModelKey = tuple[str, str, str, str | None, str | None]
+_Place = tuple[ModelKey, str, int | None, str | None]
 
 
 class Index:
@@ -70,10 +70,10 @@ class Index:
 
         `controls` has the other stages.
         """
-        groups: dict[_Model, list[Stage]] = {}
+        groups: dict[ModelKey, list[Stage]] = {}
         for stage in self.stages:
             if stage.stage != "control":
-                groups.setdefault(_model(stage), []).append(stage)
+                groups.setdefault(model_key(stage), []).append(stage)
         return list(groups.values())
 
     def each_base_once(self) -> list[Stage]:
@@ -81,7 +81,7 @@ class Index:
         seen: set[tuple[str, str, str, str | None]] = set()
         found = []
         for stage in self.stages:
-            model = _model(stage)[:4]
+            model = model_key(stage)[:4]
             if stage.stage == "base" and model in seen:
                 continue
             seen |= {model} if stage.stage == "base" else set()
@@ -90,7 +90,7 @@ class Index:
 
     def controls(self, stage: Stage) -> list[Stage]:
         """What the last step of a stage's model is compared with."""
-        return [other for other in self.stages if other.stage == "control" and _model(other) == _model(stage)]
+        return [other for other in self.stages if other.stage == "control" and model_key(other) == model_key(stage)]
 
     def name(self, stage: Stage) -> str:
         """What to call a stage's model and the method that it is a stage of, where there are several."""
@@ -144,9 +144,10 @@ class Index:
         return next((other for other in self.crows_tasks(stage) if other in form), None)
 
 
-def _model(item: Stage | Entry) -> _Model:
+def model_key(item: Stage | Entry) -> ModelKey:
+    """What makes stages those of one model and method: run, name, start token, prompt and, last, the method."""
     return (item.run, item.model, item.started_after, item.prompt, item.method)
 
 
 def _place(item: Stage | Entry) -> _Place:
-    return (_model(item), item.stage, item.step, item.control)
+    return (model_key(item), item.stage, item.step, item.control)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from harness.metrics.benchmarks import BENCHMARKS
 from harness.metrics.formatting import NOTHING, parameters, signed
+from harness.reporting import methods_page
 from harness.reporting.formatting import counted, interval, number, perplexity_change, stage_name, task_name
-from harness.reporting.index import PERPLEXITY_TASK, Index
+from harness.reporting.index import PERPLEXITY_TASK, Index, model_key
 from harness.reporting.legend import metric_legend
-from harness.reporting.schema import Entry, Flag, Report, Stage
+from harness.reporting.methods import Ranked, ranks_of
+from harness.reporting.retention import why_not_ranked
+from harness.reporting.schema import Entry, Report, Stage
+from harness.reporting.schema_types import Flag
 from harness.storage.provenance import NOT_KNOWN
 from harness.terminal.printable import printable
 
@@ -73,7 +77,8 @@ def rows(report: Report) -> list[Row]:
 def leaderboard_json(report: Report) -> str:
     """One object a model and stage: `config_general`, `results` keyed `task|shots`, `versions`; scores in percent."""
     index = Index.of(report)
-    board: list[Json] = [_object(index, row) for row in rows(report)]
+    ranks = ranks_of(report.comparisons)
+    board: list[Json] = [_object(index, row, ranks) for row in rows(report)]
     return json.dumps(board, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -124,7 +129,13 @@ def leaderboard_markdown(report: Report) -> str:
                 ", ".join(_MARK.get(flag, flag) for flag in row.flags),
             ]
         )
-    return f"{_table(lines)}\n\n{_note(index)}\n{_written(index)}"
+    return f"{_table(lines)}\n\n{_note(index)}\n{_compared(report)}{_written(index)}"
+
+
+def _compared(report: Report) -> str:
+    """A table of the methods of each model that has several; "" where none has."""
+    tables = [f"\n{_table(methods_page.rows(found))}\n\n{_cell(found.text)}\n" for found in report.comparisons]
+    return "".join([*tables, f"\n{_cell(' '.join(methods_page.NOTES))}\n"] if tables else [])
 
 
 def _written(index: Index) -> str:
@@ -149,10 +160,7 @@ def _written(index: Index) -> str:
 
 
 def _rankable(row: Row) -> float | None:
-    kept = row.stage.retention
-    if row.stage.stage != "step" or row.icat is None or kept is None or kept.state not in ("kept", "paid"):
-        return None
-    if kept.suspect:
+    if row.stage.stage != "step" or row.icat is None or why_not_ranked(row.stage.retention):
         return None
     return row.icat.value
 
@@ -171,8 +179,9 @@ def _items(row: Row) -> tuple[object, ...]:
     return (entry.task, entry.n, *sorted(data))
 
 
-def _object(index: Index, row: Row) -> Json:
+def _object(index: Index, row: Row, ranks: Mapping[Ranked, dict[str, list[int]]]) -> Json:
     stage = row.stage
+    its = ranks.get((model_key(stage), stage.step), {}) if stage.stage == "step" else {}
     shots = {task: count for scoring in stage.scorings for task, count in scoring.shots.items()}
     versions = {task: version for scoring in stage.scorings for task, version in scoring.task_versions.items()}
     results: dict[str, dict[str, Json]] = {}
@@ -202,6 +211,9 @@ def _object(index: Index, row: Row) -> Json:
             "seeds": list(stage.seeds),
             "started_after": stage.started_after,
             "rank": row.rank,
+            "method_ranks": {metric: list[Json](found) for metric, found in its.items()},
+            "making_seconds": stage.making_seconds,
+            "passes": stage.passes,
             "flags": list(row.flags),
         },
         "results": {key: dict(scores) for key, scores in results.items()},

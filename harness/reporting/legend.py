@@ -7,7 +7,8 @@ from typing import get_args
 
 from harness.metrics.benchmarks import BENCHMARKS, Metric
 from harness.metrics.intervals import CLUSTERS_THAT_AGREE, LEVEL, SIGNIFICANT
-from harness.reporting.schema import Flag, Legend, MetricLegend
+from harness.reporting.schema import Legend, MetricLegend
+from harness.reporting.schema_types import Flag
 
 LOW_ITEMS = 30
 LOW_CLUSTERS = 10

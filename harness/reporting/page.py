@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from harness.reporting import origins, sections, written
+from collections.abc import Mapping
+
+from harness.reporting import methods_page, origins, scale_page, sections, written
 from harness.reporting.index import Index
 from harness.reporting.markup import Html, bullets, element, joined
 from harness.reporting.schema import Report
@@ -70,8 +72,19 @@ li { margin: .35rem 0; }
 """
 
 
-def page_html(report: Report, plot: str) -> str:
-    """The whole page. Everything that comes from files is escaped; `plot` is the SVG document of the same report."""
+METHODS_PLOT, SCALE_PLOT = "methods.svg", "scale.svg"
+PLOT_LABEL = "Stereotype score against language-model score, and CrowS-Pairs by training step"
+METHODS_LABEL = "What each method changed against what it cost in perplexity"
+SCALE_LABEL = "What each method changed, and the bias of the bases, against the number of parameters"
+
+
+def page_html(report: Report, plot: str, more: Mapping[str, str] | None = None) -> str:
+    """The whole page; everything that comes from files is escaped.
+
+    Args:
+        plot: the SVG document of the same report.
+        more: further ones, by the names of their files.
+    """
     index = Index.of(report)
     models = ", ".join(dict.fromkeys(stage.model for stage in report.stages))
     head = element(
@@ -90,7 +103,9 @@ def page_html(report: Report, plot: str) -> str:
         ),
         element("p", f"Stereoscope report \N{MIDDLE DOT} {models}", class_="subtitle"),
         element("div", *(element("p", text) for text in report.verdict.split("\n\n")), class_="verdict"),
-        *([_figure(plot)] if any(index.stereoset_task() or index.crows_task(stage) for stage in report.stages) else []),
+        *([_figure(plot, PLOT_LABEL)] if _pictured(report, index) else []),
+        *_methods(report, (more or {}).get(METHODS_PLOT)),
+        *_scale(report, (more or {}).get(SCALE_PLOT)),
         *_models(report, index),
         element("h2", "What these numbers cannot tell"),
         element("div", bullets(LIMITS), class_="card"),
@@ -107,6 +122,11 @@ def page_html(report: Report, plot: str) -> str:
         ),
     )
     return f"<!DOCTYPE html>\n{element('html', head, element('body', body), lang='en')}\n"
+
+
+def _pictured(report: Report, index: Index) -> bool:
+    """Whether there is anything that the picture shows."""
+    return any(index.stereoset_task() or index.crows_task(stage) for stage in report.stages)
 
 
 def _models(report: Report, index: Index) -> list[Html]:
@@ -153,9 +173,32 @@ def _bounds(report: Report) -> list[Html]:
     ]
 
 
-def _figure(plot: str) -> Html:
+def _methods(report: Report, plot: str | None) -> list[Html]:
+    """The methods beside each other, of each model that has several."""
+    parts = []
+    for place, found in enumerate(report.comparisons):
+        notes = methods_page.notes() if place == len(report.comparisons) - 1 else []
+        of_model = f": {found.model}" if len(report.comparisons) > 1 else ""
+        parts += [
+            element("h2", f"Methods beside each other{of_model}"),
+            element("div", *methods_page.section(found), *notes, class_="card"),
+        ]
+    return [*parts, *([_figure(plot, METHODS_LABEL)] if plot else [])]
+
+
+def _scale(report: Report, plot: str | None) -> list[Html]:
+    """How effects and bias go with size, where the report has several models."""
+    if not report.scale:
+        return []
+    return [
+        element("h2", "As models grow"),
+        element("div", *scale_page.section(report.scale), class_="card"),
+        *([_figure(plot, SCALE_LABEL)] if plot else []),
+    ]
+
+
+def _figure(plot: str, label: str) -> Html:
     """The SVG without its XML prologue, which HTML does not have; it is ours, with its texts drawn as outlines."""
     svg = plot[plot.index("<svg") :].strip()
-    label = "Stereotype score against language-model score, and CrowS-Pairs by training step"
     told = Html(svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1))
     return joined(element("div", told, class_="card figure"))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import itertools
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
@@ -17,6 +18,7 @@ from harness.terminal.printable import one_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Okabe and Ito's palette: told apart by readers with any colour vision.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -53,14 +55,11 @@ class _Series(NamedTuple):
 
 def plot_svg(report: Report) -> str:
     """One SVG document: stereotype score against language-model score, and held-out CrowS-Pairs by step."""
-    import matplotlib as mpl
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
     index = Index.of(report)
-    with mpl.rc_context(STYLE | _fonts_for(report)), warnings.catch_warnings():
-        # Text that stays text is drawn by the reader's fonts, and only its width is guessed here.
-        warnings.filterwarnings("ignore", r"Glyph .* missing from")
+    with styled([stage.model for stage in report.stages]):
         figure = Figure(figsize=(10.4, 4.7), layout="constrained")
         grid = figure.add_gridspec(2, 2, width_ratios=(1.35, 1))
         series = _series(index)
@@ -78,21 +77,37 @@ def plot_svg(report: Report) -> str:
         if len(series) > 1:
             handles = [Line2D([], [], color=one.colour, marker="o", label=one.name) for one in series]
             figure.legend(handles=handles, loc="outside upper left", ncols=len(series), frameon=False)
-        file = io.StringIO()
-        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+        return saved(figure)
+
+
+@contextmanager
+def styled(names: Iterable[str]) -> Iterator[None]:
+    """Inside, pictures look alike; `names` are those that are drawn, in whatever script."""
+    import matplotlib as mpl
+
+    with mpl.rc_context(STYLE | _fonts_for(names)), warnings.catch_warnings():
+        # Text that stays text is drawn by the reader's fonts, and only its width is guessed here.
+        warnings.filterwarnings("ignore", r"Glyph .* missing from")
+        yield
+
+
+def saved(figure: Figure) -> str:
+    """A picture as an SVG document, the same each time."""
+    file = io.StringIO()
+    figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     return file.getvalue()
 
 
-def _fonts_for(report: Report) -> dict[str, str]:
+def _fonts_for(names: Iterable[str]) -> dict[str, str]:
     """Text stays text where a name has letters that the font lacks, which would be drawn as empty boxes."""
     from matplotlib.font_manager import findfont, get_font
 
     known = get_font(findfont(FONT)).get_charmap()
-    letters = set("".join(one_line(stage.model) for stage in report.stages))
+    letters = set("".join(map(one_line, names)))
     return {} if all(ord(letter) in known for letter in letters) else {"svg.fonttype": "none"}
 
 
-def _short(name: str) -> str:
+def short(name: str) -> str:
     """A name that fits into the picture: its beginning and end."""
     name = one_line(name)
     return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME // 2]}…{name[-LONGEST_NAME // 2 :]}"
@@ -103,7 +118,7 @@ _Point: TypeAlias = tuple[Stage, float, float]
 
 def _series(index: Index) -> list[_Series]:
     return [
-        _Series(_short(index.name(stages[0])), colour, stages)
+        _Series(short(index.name(stages[0])), colour, stages)
         for stages, colour in zip(index.families(), itertools.cycle(COLOURS), strict=False)
     ]
 

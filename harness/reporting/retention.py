@@ -9,7 +9,8 @@ from harness.metrics.formatting import signed
 from harness.reporting.formatting import task_name
 from harness.reporting.index import PERPLEXITY_TASK, STEREOSET_TASKS
 from harness.reporting.legend import metric_legend
-from harness.reporting.schema import Check, CheckState, Entry, Retention, RetentionState
+from harness.reporting.schema import Check, Entry, Retention
+from harness.reporting.schema_types import CheckState, RetentionState
 from harness.reporting.thresholds import Thresholds
 
 CHANCE_LMS = 200 / 3
@@ -64,6 +65,14 @@ def retention(entries: Sequence[Entry], thresholds: Thresholds, abilities: Colle
         lms_change=lms[lms_task].change if lms_task else None,
         perplexity_ratio=perplexity.change if perplexity else None,
     )
+
+
+def why_not_ranked(kept: Retention | None) -> str | None:
+    """Why a step has no rank, in a word or two; None if it has: a model that no longer prefers language to noise
+    would win, and one that knows the sentences it is tested on, too."""
+    if kept is None:
+        return "no base"
+    return "suspect" if kept.suspect else None if kept.state in ("kept", "paid") else kept.state
 
 
 def answers_at_random(entries: Iterable[Entry], task: str) -> bool:

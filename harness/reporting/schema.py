@@ -4,68 +4,42 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from harness.data.families import Family
+from harness.reporting.compared_schema import MethodComparison
+from harness.reporting.scale_schema import Scale
+from harness.reporting.schema_types import (
+    Best,
+    CheckState,
+    Covers,
+    Flag,
+    Moved,
+    Number,
+    Part,
+    RetentionState,
+    Share,
+    StageName,
+    Word,
+)
 from harness.reporting.thresholds import Thresholds
 from harness.storage.files import atomic_write
 from harness.storage.provenance import Asking, Generation, MatchedBy, Server, TaskData
 
-SCHEMA_VERSION = "1.4"
+SCHEMA_VERSION = "1.5"
 SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
 
-Number: TypeAlias = Annotated[float, Field(allow_inf_nan=False)]
-Share: TypeAlias = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-StageName: TypeAlias = Literal["base", "step", "control"]
-Best: TypeAlias = Literal["higher", "lower", "50", "0"]
-Covers: TypeAlias = Literal["items", "items and training"]
-Flag: TypeAlias = Literal[
-    "contaminated",
-    "broken",
-    "at_random",
-    "sample_data",
-    "low_n",
-    "altered_data",
-    "biased_near_50",
-    "undefined",
-    "conditions_differ",
-    "limited",
-    "unsealed",
-    "ties",
-    "sensitive",
-]
-CheckState: TypeAlias = Literal["kept", "paid", "broken"]
-RetentionState: TypeAlias = Literal["kept", "paid", "broken", "unmeasured"]
-Moved: TypeAlias = Literal["fell", "rose", "not shown"]
-Word: TypeAlias = Literal[
-    "fell",
-    "fell, at a price",
-    "no more than noise",
-    "suspect",
-    "not shown",
-    "mixed",
-    "rose",
-    "broken",
-    "unmeasured",
-    "not compared",
-    "not trained",
-]
 
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Repeat(_Part):
+class Repeat(Part):
     """One of the trainings, or draws of a control, that a stage is made of."""
 
     fold: int | None = Field(description="fold held out; null without cross-fitting, or where folds are pooled")
     seed: int | None = Field(description="seed of the training or of the control; null where an experiment names none")
 
 
-class Entry(_Part):
+class Entry(Part):
     """One number: a metric of a task (or of a part of it) for one model at one stage."""
 
     run: str = Field(description="run folder the number comes from")
@@ -151,7 +125,7 @@ class Entry(_Part):
         return self
 
 
-class Scoring(_Part):
+class Scoring(Part):
     """One results file: the weights that were scored and how."""
 
     results: str = Field(description="results file, relative to the run folder")
@@ -174,7 +148,7 @@ class Scoring(_Part):
     seconds: Number
 
 
-class Check(_Part):
+class Check(Part):
     """One thing that a step should have kept: its change from the base, and which side of the bounds that is on."""
 
     task: str
@@ -189,7 +163,7 @@ class Check(_Part):
     state: CheckState
 
 
-class Retention(_Part):
+class Retention(Part):
     """Whether a step still models language as well as its base model did; `Report.thresholds` has the bounds."""
 
     state: RetentionState
@@ -201,7 +175,7 @@ class Retention(_Part):
     suspect: str | None = Field(None, description="why the step seems to know the test's own sentences; null if not")
 
 
-class Headline(_Part):
+class Headline(Part):
     """One measure of the verdict's family: how far it is from its ideal now, and whether that changed."""
 
     task: str
@@ -215,7 +189,7 @@ class Headline(_Part):
     smallest: Number | None = Field(description="the smallest change that these items and runs could have shown")
 
 
-class Judgement(_Part):
+class Judgement(Part):
     """The verdict on one model's last step, as words that follow from numbers."""
 
     run: str
@@ -228,7 +202,7 @@ class Judgement(_Part):
     text: str
 
 
-class ConditionDifference(_Part):
+class ConditionDifference(Part):
     """Something that was not the same when a step and its base model were scored."""
 
     what: str = Field(description="such as dtype, 'version of torch', 'task definition', prompts")
@@ -237,13 +211,14 @@ class ConditionDifference(_Part):
     tasks: list[str] = Field(description="tasks whose scores it may have moved; their entries carry the flag")
 
 
-class Stage(_Part):
+class Stage(Part):
     """One model at one stage: where its numbers come from and what it kept."""
 
     run: str
     model: str
     parameters: int | None = Field(description="null where a server does not say")
     family: Family = Field(description="how it was scored: causal, masked (pseudo-likelihood) or seq2seq (infill)")
+    architecture: str | None = Field(default=None, description="model_type of its config; null where not recorded")
     stage: StageName
     step: int | None
     method: str | None = Field(
@@ -252,6 +227,12 @@ class Stage(_Part):
     )
     control: str | None = Field(description="kind of control; null for base and steps")
     matched_by: MatchedBy | None = Field(description="control: in what it is as large as the last step; else null")
+    making_seconds: Number | None = Field(
+        default=None,
+        description="last step: seconds that its training, scaling or projection took, mean over its runs; null where "
+        "no record in the run's folder says",
+    )
+    passes: int = Field(default=1, description="how often the model reads a text to use it as it was scored", ge=1)
     epoch: Number | None
     folds: list[int]
     seeds: list[int]
@@ -270,7 +251,7 @@ class Stage(_Part):
     tasks_without_metrics: list[str] = Field(description="scored tasks that this report has no metrics for")
 
 
-class Contamination(_Part):
+class Contamination(Part):
     """Whether a model is known to have seen a benchmark before this project touched it."""
 
     model: str
@@ -279,7 +260,7 @@ class Contamination(_Part):
     evidence: str
 
 
-class Continuation(_Part):
+class Continuation(Part):
     """One of the worst texts that a model wrote, for a human to read; hostile text, to be escaped where it is shown."""
 
     run: str
@@ -292,7 +273,7 @@ class Continuation(_Part):
     finding: str = Field(description="the judge's probability, or the HurtLex categories found")
 
 
-class MetricLegend(_Part):
+class MetricLegend(Part):
     """What a metric is called, its unit and its ideal."""
 
     label: str
@@ -300,7 +281,7 @@ class MetricLegend(_Part):
     best: Best | None
 
 
-class Legend(_Part):
+class Legend(Part):
     """What the names in the report mean."""
 
     flags: dict[Flag, str]
@@ -309,12 +290,18 @@ class Legend(_Part):
     p_values: str
 
 
-class Report(_Part):
+class Report(Part):
     """All of report.json."""
 
-    schema_version: Literal["1.4"]
+    schema_version: Literal["1.5"]
     verdict: str = Field(description="the answer in plain language, computed from the entries")
     judgements: list[Judgement] = Field(description="the same a model, with the numbers that decide")
+    comparisons: list[MethodComparison] = Field(
+        default_factory=list, description="the methods beside each other, for each model that has two or more"
+    )
+    scale: list[Scale] = Field(
+        default_factory=list, description="effects and bases against the number of parameters, for two models or more"
+    )
     thresholds: dict[str, Thresholds] = Field(description="run -> what counts as kept and as broken")
     stages: list[Stage]
     entries: list[Entry]

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import get_args
 
 from harness.reporting.legend import MOST_TIES
-from harness.reporting.schema import Entry, Flag
+from harness.reporting.schema import Entry
+from harness.reporting.schema_types import Flag
 from harness.reporting.stages import StageFiles
 from harness.storage.sensitivity import read_sensitivity
 

@@ -10,20 +10,23 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.reporting.bases import Placed, placed
+from harness.reporting.method_order import ListedMethod, MethodPlace, methods_of, place_of
 from harness.reporting.progress import by_progress, repeat_of
-from harness.reporting.schema import Repeat, Scoring, StageName
+from harness.reporting.schema import Repeat, Scoring
+from harness.reporting.schema_types import StageName
 from harness.reporting.thresholds import Thresholds, thresholds_of
 from harness.storage.provenance import Provenance
 from harness.storage.results import Scored, find_scored
 
 
 class Run(NamedTuple):
-    """One run folder under the name that the report calls it, and what was scored in it."""
+    """One run folder under the name that the report calls it, what was scored in it, and its experiment's settings."""
 
     name: str
     folder: Path
     scored: tuple[Scored, ...]
     thresholds: Thresholds = Thresholds()
+    methods: tuple[ListedMethod, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -167,12 +170,13 @@ def find_runs(folders: Sequence[Path]) -> list[Run]:
                 "`stereoscope run` below it. Score a model first, or name the run's output folder"
             )
         called = f"{folder.parent.name}/{name}" if names.count(name) > 1 else name
-        runs.append(Run(called, folder, scored, thresholds_of(folder)))
+        runs.append(Run(called, folder, scored, thresholds_of(folder), methods_of(folder)))
     return runs
 
 
 def families(runs: Sequence[Run]) -> list[Family]:
-    """The models of all runs, smallest first, each with its base model and its steps in order, method by method.
+    """The models of all runs, smallest first, each with its base model and its steps in order, method by method in
+    the order of the experiment's file.
 
     Raises:
         ValueError: two results files claim to be the same weights and task, or the same stage with other weights, or a
@@ -190,9 +194,9 @@ def families(runs: Sequence[Run]) -> list[Family]:
     return sorted(built, key=lambda family: _order(family.stages[0]))
 
 
-def _order(stage: StageFiles) -> tuple[int, str, str, str, str, str]:
+def _order(stage: StageFiles) -> tuple[int, str, str, str, str, MethodPlace]:
     told = stage.provenance
-    beside = (stage.prompt or "", stage.method or "")
+    beside = (stage.prompt or "", place_of(stage.method, stage.run.methods))
     return (told.parameters or 0, told.model, stage.run.name, told.started_after, *beside)
 
 

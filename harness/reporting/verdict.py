@@ -16,7 +16,8 @@ from harness.reporting.formatting import counted, progress, task_name
 from harness.reporting.index import Index
 from harness.reporting.legend import metric_legend
 from harness.reporting.retention import answers_at_random
-from harness.reporting.schema import Check, Entry, Headline, Judgement, Stage, Word
+from harness.reporting.schema import Check, Entry, Headline, Judgement, Stage
+from harness.reporting.schema_types import Word
 
 
 def judgements(index: Index) -> list[Judgement]:
@@ -24,9 +25,15 @@ def judgements(index: Index) -> list[Judgement]:
     return [_of_model(index, stages) for stages in index.families()]
 
 
-def verdict(judged: Sequence[Judgement], index: Index) -> str:
-    """The judgements' paragraphs, and how the change goes with size where sizes differ."""
-    return "\n\n".join([judgement.text for judgement in judged] + _by_size(index))
+def verdict(judged: Sequence[Judgement], compared: Sequence[str], sized: Sequence[str]) -> str:
+    """The judgements' paragraphs, which methods come first, and how the change goes with size where sizes differ.
+
+    Args:
+        compared: a paragraph for each model whose methods are compared.
+        sized: sentences about size.
+    """
+    paragraphs = [*(judgement.text for judgement in judged), *compared, " ".join(sized)]
+    return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
 
 
 def _of_model(index: Index, stages: Sequence[Stage]) -> Judgement:
@@ -39,12 +46,12 @@ def _of_model(index: Index, stages: Sequence[Stage]) -> Judgement:
             [],
             f"{name} was scored but not trained, so there is no change to report.{_base(index, last)}",
         )
-    entries = _family(index, last)
+    entries = headline_entries(index, last)
     family = _headlines(entries)
     if not family:
         text = f"{name}: no base model was scored on the same items, so no change can be reported."
         return _judgement(last, "not compared", [], text)
-    seen = [entry for entry in entries if _learned(index, stages[0], entry)]
+    seen = [entry for entry in entries if learned(index, stages[0], entry)]
     word = _word(last, family, {_key(entry) for entry in seen})
     sentences = [
         *_caveats(index, last, entries),
@@ -70,13 +77,13 @@ def _judgement(stage: Stage, word: Word, family: list[Headline], text: str) -> J
     )
 
 
-def _learned(index: Index, base: Stage, entry: Entry) -> bool:
+def learned(index: Index, base: Stage, entry: Entry) -> bool:
     """Whether the step was trained on the items of an entry; what its base model had seen is no gain of the step's."""
     before = index.entry(base, entry.task, entry.metric)
     return "contaminated" in entry.flags and not (before and "contaminated" in before.flags)
 
 
-def _family(index: Index, stage: Stage) -> list[Entry]:
+def headline_entries(index: Index, stage: Stage) -> list[Entry]:
     """The measures that the verdict is about: chosen by what was scored, never by what came out."""
     crows = index.crows_task(stage)
     places = ((index.stereoset_task(), "ss"), (crows, "crows_score"), (crows, "abs_logprob_diff"))
@@ -286,21 +293,3 @@ def _base(index: Index, stage: Stage) -> str:
 def _progress(stage: Stage) -> str:
     step = progress(stage)
     return f"{step}, {len(stage.folds)} cross-fitted folds" if len(stage.folds) > 1 else step
-
-
-def _by_size(index: Index) -> list[str]:
-    """How the stereotype score's distance from 50 changed by each method, smallest model first, where sizes differ."""
-    told: dict[str | None, list[tuple[int, str]]] = {}
-    for stages in index.families():
-        last = stages[-1]
-        entry = index.entry(last, index.stereoset_task(), "ss")
-        if entry and entry.distance_change is not None:
-            mark = " (broken)" if last.retention and last.retention.state == "broken" else ""
-            change = f"{index.model_name(last)} {signed(entry.distance_change)}{mark}"
-            told.setdefault(last.method, []).append((entry.parameters or 0, change))
-    return [
-        f"{'' if method is None else f'{method}: '}From the smallest model to the largest, the stereotype score's "
-        f"distance from 50 changed by: {', '.join(change for _, change in changes)} points."
-        for method, changes in told.items()
-        if len({parameters for parameters, _ in changes}) > 1
-    ]

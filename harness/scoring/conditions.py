@@ -97,7 +97,7 @@ def eval_provenance(
     return Provenance(
         model=Path(base).resolve().name if Path(base).is_dir() else base,
         pretrained=pretrained,
-        parameters=_parameters(lm),
+        parameters=parameters_of(lm),
         weights_sha256=weights_by(recipe, model_weights_sha256(model_args)),
         **{**from_training, **({"trained_on": {}} if recipe and checkpoint is None else {})},
         stage="control" if control else "base" if told is None and recipe is None else "step",
@@ -149,12 +149,18 @@ def model_weights_sha256(model_args: Mapping[str, Any]) -> str:
     return files_sha256(**{name: str(model_args[name]) for name in (*_SOURCE, "peft") if model_args.get(name)})
 
 
-def _parameters(lm: Any) -> int:
-    """Of the base model, whether an adapter stands on it or not, so that both have the same size."""
+def parameters_of(lm: Any) -> int | None:
+    """Number of parameters of the base model, whether an adapter stands on it or not, so that both have the same size.
+
+    None for a quantised model, whose tensors hold several packed into one number.
+    """
+    if getattr(lm.model, "hf_quantizer", None) is not None:
+        return None
     counted: int | None = getattr(lm, "parameters", None)
     if counted is not None:
         return counted
-    return sum(weight.numel() for name, weight in lm.model.named_parameters() if "lora_" not in name)
+    found: int = sum(weight.numel() for name, weight in lm.model.named_parameters() if "lora_" not in name)
+    return found
 
 
 def _generation(config: Mapping[str, Any], seed: int) -> Generation:

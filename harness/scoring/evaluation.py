@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from harness.judging.saved_texts import judge_saved
 from harness.metrics.benchmarks import BENCHMARKS
-from harness.scoring.conditions import scoring_conditions
+from harness.scoring.conditions import parameters_of, scoring_conditions
 from harness.scoring.documents import drawn_documents, drop_padding, require_documents
 from harness.scoring.noted import git_asked_in_repositories_only, machine_described_once
 from harness.scoring.task_files import Selection, select
@@ -88,7 +88,7 @@ def score(
     provenance = Provenance(
         model=model,
         pretrained=lm.pretrained,
-        parameters=lm.parameters,
+        parameters=parameters_of(lm),
         weights_sha256=lm.weights_sha256,
         weights_from=lm.weights_from,
         **training,

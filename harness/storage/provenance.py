@@ -195,6 +195,11 @@ class Provenance(_Record):
     inputs_sha256: str = ""
 
     @property
+    def passes(self) -> int:
+        """How often the model reads a text to use it as it was scored."""
+        return 1 if self.recipe is None else self.recipe.passes
+
+    @property
     def weights(self) -> str:
         """What tells these weights from others: their digest, or the server that has them, which may change them."""
         if self.weights_sha256 is not None:

@@ -176,7 +176,11 @@ def test_negate_trains_once_and_takes_what_was_learned_away_by_every_scale(model
         assert own.same_pairs(split)
         assert own.base_weights_sha256 == split.base_weights_sha256 != own.weights_sha256
     report = report_of(tmp_path / "out")
-    assert {judgement.method for judgement in report.judgements} == {"negate_-1", "negate_0.5"}
+    assert [judgement.method for judgement in report.judgements] == ["negate_-1", "negate_0.5"]
+    took = json.loads((taught.parent / "trained.json").read_text())["seconds"]
+    (compared,) = report.comparisons
+    times = [one.making_seconds for one in compared.treatments]
+    assert all(seconds is not None and seconds >= took for seconds in times), "the training of what is scaled counts"
 
 
 def test_what_a_scaled_adapter_does_is_linear_in_the_scale(model: Path, tmp_path: Path) -> None:

@@ -84,6 +84,8 @@ def test_the_report_compares_it_with_the_base_and_says_that_nothing_was_trained(
     assert "tiny, leace, edited weights" in report.verdict
     assert "Nothing was trained: the intervals cover the choice of items." in report.verdict
     assert [row.stage.method for row in rows(report) if row.stage.stage == "step"] == ["leace", "two"]
+    (compared,) = report.comparisons
+    assert all(one.making_seconds is not None and one.making_seconds > 0 for one in compared.treatments)
 
 
 def test_a_projected_folder_that_eval_scores_is_a_step_of_its_base(

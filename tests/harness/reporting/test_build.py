@@ -25,7 +25,7 @@ def test_all_files_are_written_beside_the_run(tmp_path: Path) -> None:
     folder = build_report([run])
     assert folder == run / "report"
     assert set(contents(folder)) == FILES
-    assert json.loads((folder / "report.json").read_text(encoding="utf-8"))["schema_version"] == "1.4"
+    assert json.loads((folder / "report.json").read_text(encoding="utf-8"))["schema_version"] == "1.5"
 
 
 def test_the_same_inputs_give_the_same_bytes(tmp_path: Path) -> None:

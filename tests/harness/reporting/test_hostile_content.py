@@ -99,6 +99,29 @@ def test_nothing_in_a_report_acts_on_its_reader(run: Path, capsys: pytest.Captur
     assert acting(capsys.readouterr().out) == []
 
 
+def test_nothing_in_the_names_of_methods_acts_on_a_reader(tmp_path: Path) -> None:
+    scored = {"stereoset_intrasentence": stereoset([2] * 12), "wikitext2": wikitext(20)}
+    write(tmp_path / "base", Scores(scored, provenance={"model": HOSTILE}))
+    for number, method in enumerate((HOSTILE, f"{HOSTILE} again")):
+        told = step_provenance(10, number, model=HOSTILE, method=method)
+        write(tmp_path / f"step-{number}", Scores(scored, provenance=told))
+    folder = build_report([tmp_path])
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    tags = Tags()
+    tags.feed(page)
+    assert tags.found <= ALLOWED
+    assert tags.acting == acting(page) == []
+    assert "Methods beside each other" in page
+    board = (folder / "leaderboard.md").read_text(encoding="utf-8")
+    assert acting(board) == []
+    table = [line for line in board.splitlines() if line.startswith("|")]
+    # The leaderboard with its column of methods, and the methods: 17 and 12 columns.
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {18, 13}
+    assert not re.search(r"(?<!\\)[<`*\[]", "".join(table))
+    drawn = ET.fromstring((folder / "methods.svg").read_text(encoding="utf-8"))
+    assert not {element.tag.rpartition("}")[2] for element in drawn.iter()} & {"script", "foreignObject", "image", "a"}
+
+
 def test_nothing_in_a_comparison_acts_on_a_terminal(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from harness.terminal.printable import printable
 
