@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.data.sources import SOURCES, find, is_published, locate, sha256
-from harness.data.wikitext import read
+from harness.data.wikitext import SIZING_PASSAGES, SIZING_WORDS, paragraphs_beside
 from harness.storage.text import read_text
 
 FEWEST_WORDS, MOST_WORDS = 4, 64
@@ -58,12 +58,17 @@ def find_text(file: Path | None = None, data_dir: str | None = None) -> TextFile
 
 
 def paragraphs(text: TextFile) -> Iterator[str]:
-    """The lines of a text that are not empty; WikiText's detokenised, without its headings.
+    """The lines of a text that are not empty; WikiText's detokenised, without headings and what sizes controls.
+
+    Whatever learns from a text must leave the passages alone by which its placebo is made as large as itself.
 
     Raises:
         ValueError: not UTF-8.
     """
-    lines = _of_wikitext(text.path) if text.is_wikitext else iter(read_text(text.path).splitlines())
+    if text.is_wikitext:
+        lines = paragraphs_beside(text.path, SIZING_WORDS, SIZING_PASSAGES)
+    else:
+        lines = iter(read_text(text.path).splitlines())
     return (line.strip() for line in lines if line.strip())
 
 
@@ -85,10 +90,3 @@ def sentences_of(paragraph: str) -> Iterator[str]:
             yield sentence.strip()
 
 
-def _of_wikitext(path: Path) -> Iterator[str]:
-    from lm_eval.tasks.wikitext.preprocess_wikitext import wikitext_detokenizer
-
-    for document in read(path):
-        for line in wikitext_detokenizer({"page": document.page}).split("\n"):
-            if not line.strip().startswith("="):
-                yield line

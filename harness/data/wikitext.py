@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SAMPLED_TOKENS = 2000
 SEED = 0
+SIZING_PASSAGES, SIZING_WORDS = 12, 320
+"""The passages of the validation file on which controls are made as large as training, so that nothing else reads them."""
 # A masked token costs a pass over its whole window. In BERT's 512 ids, the sample would take four times as long.
 MASKED_WINDOW = 128
 
@@ -84,15 +86,47 @@ def passages(path: Path, words: int, count: int) -> list[str]:
     Args:
         count: how many at most; a file that has fewer gives all it has.
     """
+    found = []
+    for lines in _paragraphs(path):
+        text = [word for line in lines for word in line.split()]
+        found += [" ".join(text[start : start + words]) for start in range(0, len(text), words)]
+    return [found[number] for number in _spaced(len(found), count)]
+
+
+def paragraphs_beside(path: Path, words: int, count: int) -> Iterator[str]:
+    """The paragraphs, detokenised, that share no word with these `passages`.
+
+    Of a file so short that the passages would be more than half of it, all paragraphs.
+    """
+    documents = list(_paragraphs(path))
+    sizes = [-(-sum(len(line.split()) for line in lines) // words) for lines in documents]
+    taken = set(_spaced(sum(sizes), count))
+    if 2 * len(taken) > sum(sizes):
+        taken = set()
+    first = 0
+    for lines, size in zip(documents, sizes, strict=True):
+        before = 0
+        for line in lines:
+            after = before + len(line.split())
+            if after > before and taken.isdisjoint(range(first + before // words, first + (after - 1) // words + 1)):
+                yield line
+            before = after
+        first += size
+
+
+def _paragraphs(path: Path) -> Iterator[list[str]]:
+    """Of each document its lines, detokenised, without headings."""
     from lm_eval.tasks.wikitext.preprocess_wikitext import wikitext_detokenizer
 
-    found = []
     for document in read(path):
         lines = wikitext_detokenizer({"page": document.page}).split("\n")
-        text = [word for line in lines if not line.strip().startswith("=") for word in line.split()]
-        found += [" ".join(text[start : start + words]) for start in range(0, len(text), words)]
-    taken = min(count, len(found))
-    return [found[number * len(found) // taken] for number in range(taken)]
+        yield [line for line in lines if not line.strip().startswith("=")]
+
+
+def _spaced(found: int, count: int) -> list[int]:
+    """At most `count` of so many numbers, evenly spaced."""
+    taken = min(count, found)
+    return [number * found // taken for number in range(taken)]
 
 
 def dataset(**metadata: object) -> dict[str, Dataset]:

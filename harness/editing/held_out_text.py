@@ -19,12 +19,10 @@ from numpy.typing import NDArray
 from harness.data.families import FAMILIES
 from harness.data.sources import locate
 from harness.data.tokens import load_tokens
-from harness.data.wikitext import asked_of, passages
+from harness.data.wikitext import SIZING_PASSAGES, SIZING_WORDS, asked_of, passages
 from harness.models.base import TransformersLM
 from harness.storage.controls import Slice
 
-PASSAGES = 12
-WORDS = 320
 GIVEN = 5
 """Of a causal passage one word in so many, the first ones, are read and not scored.
 
@@ -85,7 +83,7 @@ def held_out_text(lm: TransformersLM, data_dir: str | None) -> HeldOutText:
         ValueError: an encoder-decoder without sentinel tokens.
     """
     data = locate("wikitext2_valid", data_dir)
-    texts = passages(data.path, WORDS, PASSAGES)
+    texts = passages(data.path, SIZING_WORDS, SIZING_PASSAGES)
     asked = list(_continued(lm, texts) if lm.family == "causal" else _as_pages(lm, texts))
     words = np.array([count for _, count in asked], dtype=np.float64)
     arguments = [given for given, _ in asked]

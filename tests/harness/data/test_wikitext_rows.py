@@ -104,3 +104,19 @@ def test_the_scored_page_is_detokenised(model_folder: Path) -> None:
     assert "99.4 centimetres" in pages["Pendulum clock"]
     assert all(row["tokens"] == len(row["page"].encode("utf-8")) for row in rows)
     assert [row["document"] for row in rows] == list(range(6))
+
+
+def test_paragraphs_beside_the_passages_share_no_words_with_them_and_are_nearly_all(real_data: Path) -> None:
+    path = real_data / SOURCES["wikitext2_valid"].path
+    passages = " ".join(wikitext.passages(path, wikitext.SIZING_WORDS, wikitext.SIZING_PASSAGES))
+    beside = list(wikitext.paragraphs_beside(path, wikitext.SIZING_WORDS, wikitext.SIZING_PASSAGES))
+    long_ones = [" ".join(one.split()) for one in beside if len(one.split()) > 12]
+    assert not [one for one in long_ones if one in passages]
+    every = list(wikitext.paragraphs_beside(path, wikitext.SIZING_WORDS, 0))
+    assert set(beside) < set(every)
+    assert 0.95 < sum(len(one.split()) for one in beside) / sum(len(one.split()) for one in every) < 0.985
+
+
+def test_of_a_short_file_nothing_is_left_out() -> None:
+    path = SAMPLE / SOURCES["wikitext2_valid"].path
+    assert list(wikitext.paragraphs_beside(path, 320, 12)) == list(wikitext.paragraphs_beside(path, 320, 0))
