@@ -88,5 +88,3 @@ def sentences_of(paragraph: str) -> Iterator[str]:
     for sentence in _ENDS.split(paragraph.strip()):
         if FEWEST_WORDS <= len(sentence.split()) <= MOST_WORDS:
             yield sentence.strip()
-
-

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SAMPLED_TOKENS = 2000
 SEED = 0
 SIZING_PASSAGES, SIZING_WORDS = 12, 320
-"""The passages of the validation file on which controls are made as large as training, so that nothing else reads them."""
+"""Passages of the validation file on which controls are made as large as training: nothing else reads them."""
 # A masked token costs a pass over its whole window. In BERT's 512 ids, the sample would take four times as long.
 MASKED_WINDOW = 128
 

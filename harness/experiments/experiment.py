@@ -20,7 +20,14 @@ from harness.experiments.control_stage import control_stage
 from harness.experiments.experiment_file import Experiment, load
 from harness.experiments.launching import sigterm_raises
 from harness.experiments.local_executor import LocalExecutor
-from harness.experiments.preflight import check, check_controls, check_devices, check_packages, check_texts
+from harness.experiments.preflight import (
+    check,
+    check_controls,
+    check_devices,
+    check_packages,
+    check_recipes,
+    check_texts,
+)
 from harness.experiments.projection_stage import projection_stage, projection_targets
 from harness.experiments.scaling_stage import scaling_stage
 from harness.experiments.scoring_stage import (
@@ -88,6 +95,7 @@ def run(
     check(experiment, lambda model: read_config({"pretrained": model.pretrained, "revision": model.revision}))
     check_packages(experiment)
     check_controls(experiment)
+    check_recipes(experiment)
     check_texts(experiment)
     if isinstance(executor, LocalExecutor):
         # A cluster's nodes have devices of their own, and say themselves what they lack.

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.data.families import TASKS_OF, family, family_of
+from harness.data.families import TASKS_OF, family, family_of, read_config
 from harness.data.infill import require_sentinels
 from harness.data.sources import find
 from harness.data.tokens import load_tokenizer
@@ -46,7 +46,6 @@ def check(experiment: Experiment, config_of: Callable[[PlannedModel], Pretrained
         require_known_arguments(model.model_args, config)
         _check_tasks(experiment, model, config)
         _check_projections(experiment, model, config)
-        _check_recipes(experiment, model, config)
     for model in experiment.trained:
         config = _config(experiment, model, config_of)
         _check_precision(experiment, model, config)
@@ -162,19 +161,24 @@ def _check_projections(experiment: Experiment, model: PlannedModel, config: Pret
             raise ValueError(f"{experiment.name}, model {model.name}, method {method.name}: {error}") from error
 
 
-def _check_recipes(experiment: Experiment, model: PlannedModel, config: PretrainedConfig) -> None:
-    """Room in the model's window for each method's prefixes."""
-    source = {"pretrained": model.pretrained, "revision": model.revision}
-    for method in model.methods:
-        if method.recipe is None:
-            continue
-        positions = window_told(config)
-        longest = Applied(method.recipe, load_tokenizer({**model.model_args, **source})).longest
-        if positions is not None and longest >= positions - 1:
-            raise ValueError(
-                f"{experiment.name}, model {model.name}, method {method.name}: its longest prefix has {longest} "
-                f"tokens, and the model's window {positions}; shorten it"
-            )
+def check_recipes(experiment: Experiment) -> None:
+    """Check that each model's window has room for the prefixes of its methods; its tokenizer is read.
+
+    Raises:
+        ValueError: names the model, the method and both lengths.
+    """
+    for model in experiment.models:
+        source = {"pretrained": model.pretrained, "revision": model.revision}
+        for method in model.methods:
+            if method.recipe is None:
+                continue
+            positions = window_told(read_config(source))
+            longest = Applied(method.recipe, load_tokenizer({**model.model_args, **source})).longest
+            if positions is not None and longest >= positions - 1:
+                raise ValueError(
+                    f"{experiment.name}, model {model.name}, method {method.name}: its longest prefix has {longest} "
+                    f"tokens, and the model's window {positions}; shorten it"
+                )
 
 
 def _check_training(experiment: Experiment, model: PlannedModel, config: PretrainedConfig) -> None:

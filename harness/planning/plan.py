@@ -50,6 +50,9 @@ MASKED_AT_ONCE = 12
 """Tokens masked together in the longest sentence of the language modelling objectives."""
 
 
+_made: dict[tuple[str, str, str], nn.Module] = {}
+
+
 def known_config(model: PlannedModel) -> PretrainedConfig:
     """The config of a model folder, or of a hub id without asking the hub where `model_shapes` knows it."""
     if model.pretrained in SHAPES:
@@ -117,18 +120,25 @@ def planned(
 
 
 def model_to_train(config: PretrainedConfig, kind: Family, arguments: PairArguments) -> nn.Module:
-    """The model without its memory, with an adapter unless all of it is trained."""
+    """The model without its memory, with an adapter unless all of it is trained.
+
+    The last one is kept: the methods of an experiment train one model alike, and what was traced of it holds for all.
+    """
     if arguments.objective == "dropout":
         config = deepcopy(config)
         raise_dropout(config)
-    model: Any = empty_model(config, kind)
-    if not arguments.full:
-        with torch.device("meta"), warnings.catch_warnings():
-            # PEFT tells of every GPT-2 that its layers are stored transposed.
-            warnings.simplefilter("ignore")
-            model = with_adapter(model, arguments, kind)
-    trained: nn.Module = model
-    return trained
+    adapter = None if arguments.full else [value for name, value in vars(arguments).items() if name.startswith("lora_")]
+    key = (config.to_json_string(use_diff=False), kind, repr(adapter))
+    if key not in _made:
+        model: Any = empty_model(config, kind)
+        if not arguments.full:
+            with torch.device("meta"), warnings.catch_warnings():
+                # PEFT tells of every GPT-2 that its layers are stored transposed.
+                warnings.simplefilter("ignore")
+                model = with_adapter(model, arguments, kind)
+        _made.clear()
+        _made[key] = model
+    return _made[key]
 
 
 def memory_of(

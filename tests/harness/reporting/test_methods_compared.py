@@ -193,7 +193,13 @@ def test_time_and_passes_come_from_the_records_and_the_order_from_the_experiment
         (place / "trained.json").write_text(json.dumps({"checkpoints": {"checkpoint-10": 1.0}, "seconds": seconds}))
         where = f"/gone/runs/x/m/methods/zeta/training/fold-{fold}/checkpoint-10"
         step(run, "zeta", tasks(LEVEL, 20.2), fold, checkpoint=where)
-    step(run, "alpha", tasks(LEVEL, 20.2), checkpoint=None, recipe={"kind": "self_debias", "prefixes": ["y"], "passes": 2})
+    step(
+        run,
+        "alpha",
+        tasks(LEVEL, 20.2),
+        checkpoint=None,
+        recipe={"kind": "self_debias", "prefixes": ["y"], "passes": 2},
+    )
     assert [one.method for one in compared(run).treatments] == ["alpha", "zeta"]
     (run / "experiment.json").write_text(json.dumps({"methods": [{"name": "zeta", "kind": "dpo"}, {"name": "alpha"}]}))
     found = compared(run)
