@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from harness.experiments.file_checks import Lines, at, check_training, explained, secret_of_a_model
 from harness.experiments.method_entries import Methods, problems, projection_of, recipe_by, scales_of, training_of
 from harness.experiments.names import FileName
 from harness.experiments.places import Places, experiment_path
@@ -18,15 +19,8 @@ from harness.machine.strategy import Strategy, read_strategy
 from harness.planning.planned_model import PlannedControl, PlannedMethod, PlannedModel
 from harness.reporting.thresholds import Thresholds
 from harness.storage.files import read_yaml
-from harness.storage.reading import brief_name, parse_yaml, shown
+from harness.storage.reading import parse_yaml
 from harness.terminal.secrets import secret_in
-
-Lines = Mapping[tuple[str | int, ...], int]
-OURS_TO_SET = ("output_dir", "model_name_or_path", "data_dir", "start_token_id", "resume_from_checkpoint")
-"""Training keys that the experiment fills in itself."""
-
-SEEDED = ("seed", "data_seed")
-"""Training keys that `seeds` takes the place of."""
 
 PATHS_IN_METADATA = ("_classifier", "data_dir", "split", "tokenizer")
 PATHS_IN_MODEL_ARGS = ("tokenizer", "peft", "delta")
@@ -174,11 +168,11 @@ def _checked(source: str, settings: Mapping[str, Any], lines: Lines) -> Experime
     try:
         file = ExperimentFile.model_validate(settings)
     except ValidationError as error:
-        raise ValueError("\n".join(_explain(source, lines, dict(item)) for item in error.errors())) from error
-    place: tuple[str | int, ...] | None = secret_in(settings) or _secret_of_a_model(settings)
+        raise ValueError("\n".join(explained(source, lines, dict(item)) for item in error.errors())) from error
+    place: tuple[str | int, ...] | None = secret_in(settings) or secret_of_a_model(settings)
     if place:
         raise ValueError(
-            f"{_at(source, lines, place)}: {'.'.join(map(str, place))} is a key or token, which would lie in the run's "
+            f"{at(source, lines, place)}: {'.'.join(map(str, place))} is a key or token, which would lie in the run's "
             "folder: take it out, and set it in the environment (HF_TOKEN, OPENAI_API_KEY)"
         )
     names = [model.name for model in file.models]
@@ -188,22 +182,15 @@ def _checked(source: str, settings: Mapping[str, Any], lines: Lines) -> Experime
         (("training",), file.training),
         *((("models", index, "training"), model.training) for index, model in enumerate(file.models)),
     ):
-        _check_training(source, lines, place, training, bool(file.seeds))
+        check_training(source, lines, place, training, bool(file.seeds))
         if file.methods and "objective" in training:
-            where = _at(source, lines, (*place, "objective"))
+            where = at(source, lines, (*place, "objective"))
             raise ValueError(f"{where}: `objective` and `methods` contradict each other; make it one of the methods")
     for index, method in enumerate(file.methods):
         for key, problem in problems(method):
-            raise ValueError(f"{_at(source, lines, ('methods', index, key))}: {problem}")
-        _check_training(source, lines, ("methods", index), training_of(method, {}), bool(file.seeds))
+            raise ValueError(f"{at(source, lines, ('methods', index, key))}: {problem}")
+        check_training(source, lines, ("methods", index), training_of(method, {}), bool(file.seeds))
     return file
-
-
-def _secret_of_a_model(settings: Mapping[str, Any]) -> tuple[str | int, ...] | None:
-    for index, model in enumerate(settings["models"]):
-        if place := secret_in(model):
-            return ("models", index, *place)
-    return None
 
 
 def defaults(text: str) -> list[str]:
@@ -278,40 +265,3 @@ def _launched(training: Mapping[str, Any], places: Places) -> tuple[dict[str, An
     config = settings.pop("accelerate_config", None)
     path = None if config is None else places.accelerate_config(Path(config))
     return places.found_in(settings, PATHS_IN_TRAINING), path, read_strategy(path, settings)
-
-
-def _explain(source: str, lines: Lines, error: dict[str, Any]) -> str:
-    where = _at(source, lines, tuple(error["loc"]))
-    key = brief_name(".".join(map(str, error["loc"])))
-    if error["type"] == "extra_forbidden":
-        return f"{where}: unknown key {key!r}"
-    if error["type"] == "missing":
-        return f"{where}: key {key!r} is missing"
-    return f"{where}: {key}: {error['msg']} (found {shown(error['input'])})"
-
-
-def _check_training(
-    source: str, lines: Lines, place: tuple[str | int, ...], settings: dict[str, Any], seeded: bool
-) -> None:
-    from training.config import problems
-
-    for key in OURS_TO_SET:
-        if key in settings:
-            raise ValueError(f"{_at(source, lines, (*place, key))}: {key!r} is set by the experiment itself")
-    for key in SEEDED:
-        if seeded and key in settings:
-            where = _at(source, lines, (*place, key))
-            raise ValueError(f"{where}: {key!r} and `seeds` contradict each other; drop one")
-    for key, problem in problems({key: value for key, value in settings.items() if key != "accelerate_config"}):
-        raise ValueError(f"{_at(source, lines, (*place, key))}: {problem}")
-    if not isinstance(config := settings.get("accelerate_config"), str | None):
-        where = _at(source, lines, (*place, "accelerate_config"))
-        raise ValueError(f"{where}: accelerate_config is {shown(config)}, expected a file or a shipped config's name")
-
-
-def _at(source: str, lines: Lines, place: tuple[str | int, ...]) -> str:
-    """The file with the line of a key or of what it stands in; what is no file has no lines."""
-    if not lines:
-        return source
-    known = next((lines[place[:end]] for end in range(len(place), 0, -1) if place[:end] in lines), 1)
-    return f"{source}, line {known}"
