@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from training.config import parse
+from training.run import train
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -55,12 +56,7 @@ def _check_balancing(name: str, tmp_path: Path, before: dict[tuple[str, str], Sc
 
 
 def _balance(folder: Path) -> None:
-    command = [sys.executable, "-m", "training", "--model_name_or_path", folder / "model"]
-    command += ["--data_dir", folder / "data", "--output_dir", folder / "trained"]
-    command += ["--objective", "balance", "--full", "true", "--kl_weight", "0.1"]
-    command += ["--num_folds", "2", "--folds", "0", "--save_strategy", "steps", "--save_steps", "0.999", *SETTINGS]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    outcome = subprocess.run(
-        list(map(str, command)), cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
-    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    words = ["--model_name_or_path", folder / "model", "--data_dir", folder / "data"]
+    words += ["--output_dir", folder / "trained", "--objective", "balance", "--full", "true", "--kl_weight", "0.1"]
+    words += ["--num_folds", "2", "--folds", "0", "--save_strategy", "steps", "--save_steps", "0.999", *SETTINGS]
+    train(*parse(list(map(str, words))))

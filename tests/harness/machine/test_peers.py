@@ -21,7 +21,6 @@ from harness.machine import peers
 from harness.machine.peers import await_peers
 from harness.scoring.eval_command import run
 from training.config import parse
-from training.stopping import NOT_FINISHED
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -104,7 +103,6 @@ def hears_ctrl_c() -> Iterator[None]:
 @pytest.mark.parametrize(
     ("module", "number", "code", "last"),
     [
-        ("training", signal.SIGTERM, NOT_FINISHED, "every complete checkpoint stays"),
         ("training", signal.SIGINT, 130, "every complete checkpoint stays"),
         ("harness", signal.SIGTERM, 143, "what is in OUT is complete"),
     ],
