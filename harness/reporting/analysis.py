@@ -163,6 +163,7 @@ def _stage(
         method=stage.method,
         control=provenance.control,
         matched_by=provenance.matched_by,
+        recipe=provenance.recipe and provenance.recipe.kind,
         passes=provenance.passes,
         epoch=rounded(stage.epoch),
         folds=stage.folds,

@@ -8,7 +8,9 @@ from harness.reporting.schema import Entry, Stage
 
 
 def progress(stage: Stage) -> str:
-    """How far training had come; "edited weights" where a method needs none."""
+    """How far training had come; "edited weights" or "asked otherwise" where a method needs none."""
+    if stage.recipe is not None:
+        return "asked otherwise"
     if stage.step is None:
         return "last step" if stage.method is None else "edited weights"
     return f"step {stage.step}"

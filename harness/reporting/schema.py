@@ -232,6 +232,9 @@ class Stage(Part):
         description="last step: seconds that its training, scaling or projection took, mean over its runs; null where "
         "no record in the run's folder says",
     )
+    recipe: str | None = Field(
+        default=None, description="step: the kind of method at inference by which a base's weights were asked; else null"
+    )
     passes: int = Field(default=1, description="how often the model reads a text to use it as it was scored", ge=1)
     epoch: Number | None
     folds: list[int]

@@ -56,6 +56,7 @@ def test_the_report_has_each_beside_the_base_and_an_empty_prefix_as_the_base(fin
     found = crows(report_of(finished[0] / "report"))
     assert found.keys() == {None, "self_debias", "none", "prompt"}
     assert found["none"] == found[None]
+    assert "tiny, prompt, asked otherwise" in report_of(finished[0] / "report").verdict
 
 
 def test_results_keep_the_recipe_and_how_many_passes_it_takes(finished: tuple[Path, Here]) -> None:
