@@ -233,7 +233,7 @@ class Stage(Part):
         "no record in the run's folder says",
     )
     recipe: str | None = Field(
-        default=None, description="step: the kind of method at inference by which a base's weights were asked; else null"
+        default=None, description="step: the kind of method at inference that asks a base otherwise; else null"
     )
     passes: int = Field(default=1, description="how often the model reads a text to use it as it was scored", ge=1)
     epoch: Number | None
