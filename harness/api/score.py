@@ -49,6 +49,7 @@ def score(
     gen_kwargs: Mapping[str, Any] | None = None,
     batch_size: int | str = "auto",
     start_token_id: int | None = None,
+    recipe: str | Path | Mapping[str, Any] | None = None,
     dtype: str | None = None,
     device: str | None = None,
     revision: str | None = None,
@@ -74,6 +75,8 @@ def score(
         gen_kwargs: over the generation arguments of all tasks: `max_gen_toks`, ...
         batch_size: rows a batch at most; "auto" cuts by tokens alone.
         start_token_id: the token that a causal model's sentences start after; by default BOS, else EOS.
+        recipe: a method at inference: "self_debias", or `kind` and its settings as a mapping or a YAML file; reports
+            compare it with its base.
         dtype: precision to load a folder or hub id in, "float32" by default.
         device: where to load it; by default a GPU where there is one.
         revision: of a hub id.
@@ -87,13 +90,17 @@ def score(
         RuntimeError: one of several processes of a launch; `stereoscope eval` spreads scoring over them.
     """
     require_one_process("score", "harness eval ...")
+    from harness.inference.recipe import recipe_of
     from harness.machine.randomness import randomness_kept
     from harness.scoring.evaluation import score as score_loaded
     from harness.scoring.metadata import require_read_metadata
     from harness.scoring.task_files import leaves, select, sources_of
 
     names = [task.strip() for task in (tasks.split(",") if isinstance(tasks, str) else tasks)]
-    options = {"limit": limit, "data_dir": data_dir and str(data_dir), "start_token_id": start_token_id, "dtype": dtype}
+    meant = None if recipe is None else recipe_of(recipe)
+    asking = {"start_token_id": start_token_id, "recipe": None if meant is None else recipe}
+    options = {"limit": limit, "data_dir": data_dir and str(data_dir), **asking, "dtype": dtype}
+    common = {"batch_size": batch_size, "prefix_token_id": start_token_id, "recipe": meant}
     loading = {"dtype": dtype, "device": device, "revision": revision, "allow_pickle": allow_pickle or None}
     given = {key: value for key, value in loading.items() if value is not None}
     require_read_metadata(metadata or {}, leaves(select(names, {})))
@@ -102,7 +109,7 @@ def score(
     home = TemporaryDirectory(prefix="stereoscope-")
     with (
         randomness_kept(),
-        _loaded(model, tokenizer, {"batch_size": batch_size, "prefix_token_id": start_token_id}, given) as (lm, found),
+        _loaded(model, tokenizer, common, given) as (lm, found),
     ):
         asked = found._replace(
             name=name or found.name,
@@ -117,7 +124,8 @@ def score(
             metadata={**({} if data_dir is None else {"data_dir": str(data_dir)}), **(metadata or {})},
             limits=limit,
             gen_kwargs=gen_kwargs,
-            stage="base" if asked.step is None and asked.checkpoint is None else "step",
+            stage="base" if asked.step is None and asked.checkpoint is None and meant is None else "step",
+            method=None if meant is None else meant.kind,
             step=asked.step,
             epoch=asked.epoch,
             fold=asked.fold,

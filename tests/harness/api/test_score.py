@@ -232,3 +232,14 @@ def test_adapters_of_two_strengths_are_different_weights(byte_llama: Path) -> No
         config = LoraConfig(r=2, lora_alpha=alpha, target_modules=["q_proj"], init_lora_weights=False)
         digests.add(tensors_sha256(get_peft_model(AutoModelForCausalLM.from_pretrained(byte_llama), config)))
     assert len(digests) == 2
+
+
+def test_a_recipe_asks_a_model_otherwise_in_memory_as_from_its_folder(byte_llama: Path) -> None:
+    fair = {"kind": "prompt", "text": "Be fair to all. "}
+    asked: dict[str, Any] = {"tasks": "crows_pairs", "limit": 12, "data_dir": "sample"}
+    model, tokenizer = (auto.from_pretrained(byte_llama) for auto in (AutoModelForCausalLM, AutoTokenizer))
+    plain = score(byte_llama, **asked)
+    found = [score(byte_llama, recipe=fair, **asked), score(model, tokenizer=tokenizer, recipe=fair, **asked)]
+    values = [one["crows_pairs"]["abs_logprob_diff"] for one in (plain, *found)]
+    assert values[1] == pytest.approx(values[2], abs=1e-5)
+    assert values[0] != pytest.approx(values[1], abs=1e-3)
