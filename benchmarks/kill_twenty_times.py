@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-VARYING = ("seconds", "command", "checkpoint", "results")
+VARYING = ("making_seconds", "seconds", "command", "checkpoint", "results")
 """Keys of a report that hold durations, or names with a folder or date in them."""
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,17 +22,33 @@ def burn(seconds: float) -> None:
         pass
 
 
-def test_a_sleeping_process_does_nothing() -> None:
+def in_a_process_of_its_own(check: Callable[[], None]) -> int | None:
+    """The exit code of a fork, which has neither the threads nor the children that other tests left here."""
+    process = multiprocessing.get_context("fork").Process(target=check)
+    process.start()
+    process.join()
+    return process.exitcode
+
+
+def sleeps() -> None:
     activity = Activity()
     time.sleep(0.3)
     assert not activity.since(0.3)
 
 
-def test_reading_the_clocks_is_no_work() -> None:
-    """What the calling thread does is left out, however much."""
+def computes() -> None:
     activity = Activity()
     burn(0.2)
     assert not activity.since(0.2)
+
+
+def test_a_sleeping_process_does_nothing() -> None:
+    assert in_a_process_of_its_own(sleeps) == 0
+
+
+def test_reading_the_clocks_is_no_work() -> None:
+    """What the calling thread does is left out, however much."""
+    assert in_a_process_of_its_own(computes) == 0
 
 
 def test_another_thread_that_computes_is_work() -> None:
