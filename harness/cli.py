@@ -13,6 +13,7 @@ import typer
 from harness.completion import EvalCommand
 from harness.data.fetch import app as data_app
 from harness.experiments.launching import Stopped
+from harness.exporting.card_command import card_command
 from harness.exporting.command import app as export_app
 from harness.mitigation.command import project_command
 from harness.models.commands import app as model_app
@@ -207,6 +208,7 @@ def classify(
 
 
 app.command(name="project")(project_command)
+app.command(name="card")(card_command)
 
 
 @app.command(hidden=True)
