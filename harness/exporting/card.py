@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from harness.exporting.card_text import body
 from harness.exporting.card_training import Training, training_of
 from harness.exporting.kept_readme import require_replaceable, signed
 from harness.reporting.schema import Entry
+from harness.reporting.schema_types import Flag
 from harness.storage.files import atomic_write
 from harness.storage.manifest import relist
 from harness.storage.reading import brief
@@ -27,6 +29,9 @@ DATASETS = {
     "wikitext2": ("Salesforce/wikitext", "WikiText-2"),
 }
 KINDS: dict[Family, str] = {"causal": "text-generation", "masked": "fill-mask", "seq2seq": "text2text-generation"}
+NOT_THE_DATA_SET: frozenset[Flag] = frozenset({"sample_data", "altered_data"})
+NO_RESULT: frozenset[Flag] = frozenset({"broken", "contaminated", "limited", "undefined"})
+"""What no leaderboard may show as a result on the published data set: other data, and of these not all or no result."""
 _KEPT = (
     "base_model",
     "library_name",
@@ -91,11 +96,20 @@ def _metadata(checkpoint: Path, training: Training, found: Reported | None) -> s
     results = [] if found is None else _results(found)
     name = one_line(found.exported.stage.model if found else training.name)
     told: dict[str, Any] = {"base_model": training.base, **kept}
+    if not _may_be_of_the_hub(told["base_model"]):
+        del told["base_model"]
     told["tags"] = list(dict.fromkeys([*tags, "bias", "stereoscope"]))
     if results:
         told |= {"model_name": name, "eval_results": results}
     data = ModelCardData(**told)
     return data.to_yaml()
+
+
+def _may_be_of_the_hub(base: object) -> bool:
+    """Whether a base model's name is a hub id, for all one can tell; a folder of this machine tells others nothing."""
+    if isinstance(base, list):
+        return bool(base) and all(map(_may_be_of_the_hub, base))
+    return isinstance(base, str) and bool(re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", base)) and not Path(base).is_dir()
 
 
 def _metadata_before(readme: Path) -> dict[str, Any]:
@@ -127,6 +141,7 @@ def _results(found: Reported) -> list[Any]:
             metric_value=value,
         )
         for entry, data, value in found.own
+        if not NOT_THE_DATA_SET & set(entry.flags)
     ]
 
 
@@ -139,7 +154,8 @@ def _draft(found: Reported | None) -> str | None:
     """ICAT of each StereoSet task that was scored, in the hub's format of results."""
     from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
-    icat = [] if found is None else [one for one in found.own if one[0].metric == "icat"]
+    own = found.own if found else []
+    icat = [one for one in own if one[0].metric == "icat" and not (NOT_THE_DATA_SET | NO_RESULT) & set(one[0].flags)]
     if not icat:
         return None
     entries = [

@@ -11,6 +11,7 @@ from harness.data.sources import SOURCES
 from harness.exporting.source import ExportedStage
 from harness.metrics.benchmarks import BENCHMARKS
 from harness.metrics.intervals import LEVEL
+from harness.reporting.entries import DECIMALS
 from harness.reporting.schema import Entry
 from harness.terminal.printable import one_line
 
@@ -38,11 +39,16 @@ class Distance(NamedTuple):
     def of(cls, entry: Entry, ideal: float) -> Distance:
         """The distances of all that lies in the entry's interval; the nearest is 0 where that holds the ideal."""
         assert entry.value is not None
-        value = abs(entry.value - ideal)
+        value = _apart(entry.value, ideal)
         if entry.low is None or entry.high is None:
             return cls(value, None, None)
-        ends = sorted((abs(entry.low - ideal), abs(entry.high - ideal)))
+        ends = sorted((_apart(entry.low, ideal), _apart(entry.high, ideal)))
         return cls(value, 0.0 if entry.low <= ideal <= entry.high else ends[0], ends[1])
+
+
+def _apart(value: float, ideal: float) -> float:
+    """A distance with the decimals of a report."""
+    return round(abs(value - ideal), DECIMALS)
 
 
 def texts(**values: object) -> dict[str, str]:
@@ -60,9 +66,9 @@ def slug(*parts: object) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", told)[:_LONGEST].strip(".-") or "unnamed"
 
 
-def ideal_of(entry: Entry) -> float | None:
+def ideal_of(entry: Entry) -> int | None:
     """The ideal of a metric that is exported as the distance from it; None for those with a direction."""
-    return {"50": 50.0, "0": 0.0}.get(entry.best or "")
+    return {"50": 50, "0": 0}.get(entry.best or "")
 
 
 def metric_config(entry: Entry, label: str, unit: str) -> Json:
@@ -98,7 +104,7 @@ def score_details(entry: Entry) -> Json:
     return details
 
 
-def _about(entry: Entry, ideal: float | None) -> dict[str, str]:
+def _about(entry: Entry, ideal: int | None) -> dict[str, str]:
     raw = {} if ideal is None else {"raw_value": entry.value, "raw_low": entry.low, "raw_high": entry.high}
     return texts(
         **raw,

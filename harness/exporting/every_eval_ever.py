@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from harness.exporting.eee_details import Json, metric_config, score_details, slug, source_data, stage_details, texts
 from harness.exporting.eee_items import item_records
+from harness.exporting.items import inert_json
 from harness.exporting.source import Exported, ExportedStage, read_run
 from harness.reporting.formatting import stage_name
 from harness.reporting.index import Index
@@ -82,7 +83,7 @@ def _write_items(one: ExportedStage, task: str, file: Path, folder: Path, names:
         for record in item_records(one, task):
             rows += 1
             told = {"schema_version": SCHEMA_VERSION, **names._asdict(), **record}
-            yield json.dumps(told, allow_nan=False) + "\n"
+            yield f"{inert_json(told)}\n"
 
     atomic_write(file, lines())
     return {

@@ -69,7 +69,15 @@ def plain(value: object) -> Value:
         return None
     if value is None or isinstance(value, (str, int, float, bool)):
         return value
-    return json.dumps(value, ensure_ascii=False, default=str)
+    return inert_json(value)
+
+
+def inert_json(value: object) -> str:
+    """A value as JSON in which no character acts on a terminal: all but printable ASCII is JSON's own escapes.
+
+    Spelled out afterwards, as in other texts, it would be JSON no more.
+    """
+    return json.dumps(value, default=str, allow_nan=False).replace("\x7f", r"\u007f")
 
 
 def _fields(record: Any) -> dict[str, object]:

@@ -73,6 +73,17 @@ def test_the_hub_reads_the_scores_of_this_checkpoint(tmp_path: Path, folders: li
     assert found["wikitext2", "word_perplexity"].metric_value == pytest.approx(20.4)
 
 
+@pytest.mark.parametrize("base", ["/home/me/models/base", "models/base", "../base"])
+def test_a_folder_of_this_machine_is_no_base_model_for_the_hub(
+    tmp_path: Path, folders: list[Path], base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models" / "base").mkdir(parents=True)
+    (folders[0] / "README.md").write_text(f"---\nbase_model: {base}\n---\n", encoding="utf-8")
+    written = write_card(folders[0], force=True)
+    assert ModelCard.load(written.readme).data.base_model is None
+
+
 def test_the_text_says_what_was_trained_measured_and_concluded(tmp_path: Path, folders: list[Path]) -> None:
     run = scored(tmp_path / "run", folders)
     text = write_card(folders[0], run).readme.read_text(encoding="utf-8")
@@ -93,6 +104,31 @@ def test_the_draft_is_of_the_hubs_format_and_says_what_to_do_first(tmp_path: Pat
     (entry,) = parse_eval_result_entries(yaml.safe_load(text))
     assert (entry.dataset_id, entry.task_id) == ("McGill-NLP/stereoset", "stereoset_intrasentence")
     assert entry.value == pytest.approx(500 / 6)  # LMS 83.33 and SS 50
+
+
+def test_scores_on_other_data_are_no_results_for_the_hub(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(b"weights")
+    told = {"weights_sha256": weights_sha256(folder)}
+    write(
+        tmp_path / "run", Scores({"stereoset_intrasentence": stereoset([2] * TERMS)}, origin="sample", provenance=told)
+    )
+    written = write_card(folder, tmp_path / "run")
+    assert written.draft is None
+    assert ModelCard.load(written.readme).data.eval_results is None
+    assert "sample\\_data" in (text := written.readme.read_text(encoding="utf-8")) or "sample_data" in text
+
+
+def test_a_part_of_the_items_is_no_result_for_a_leaderboard(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(b"weights")
+    told = {"weights_sha256": weights_sha256(folder)}
+    write(tmp_path / "run", Scores({"stereoset_intrasentence": stereoset([2] * TERMS)}, provenance=told, of=2106))
+    written = write_card(folder, tmp_path / "run")
+    assert written.draft is None
+    assert len(ModelCard.load(written.readme).data.eval_results or []) == 3
 
 
 def test_a_checkpoint_stays_complete(tmp_path: Path, folders: list[Path]) -> None:

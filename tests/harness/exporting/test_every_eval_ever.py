@@ -79,7 +79,7 @@ def test_a_score_with_an_ideal_is_its_distance_with_the_raw_value_beside_it(
     assert found["metric_config"]["metric_id"] == "stereoscope.crows_score_distance"
     assert found["metric_config"]["lower_is_better"] is True
     assert (found["metric_config"]["min_score"], found["metric_config"]["max_score"]) == (0, 50)
-    assert found["metric_config"]["additional_details"]["ideal"] == "50.0"
+    assert found["metric_config"]["additional_details"]["ideal"] == "50"
     told = found["score_details"]
     assert told["score"] == 20
     assert float(told["details"]["raw_value"]) == 70
@@ -168,13 +168,14 @@ def test_a_second_export_takes_the_place_of_the_first(tmp_path: Path) -> None:
 
 def test_hostile_names_and_texts_stay_inert_and_valid(tmp_path: Path) -> None:
     samples = crows(28, 4)
-    samples[0]["doc"]["answers"] = [HOSTILE, "x" * 1_000_000]
+    samples[0]["doc"]["answers"] = [f"{HOSTILE}\x7f", "x" * 1_000_000]
     provenance = {"model": HOSTILE, "started_after": HOSTILE, "command": HOSTILE}
     write(tmp_path / "run", Scores({"crows_pairs": samples}, provenance=provenance))
     files = export(tmp_path / "run", tmp_path / "out", By(f"../{HOSTILE}", HOSTILE), NOW)
     assert all(file.resolve().is_relative_to(tmp_path / "out") for file in files)
     for file in (tmp_path / "out").rglob("*.json*"):
         assert acting(file.read_text(encoding="utf-8")) == []
+        assert "\x7f" not in file.read_text(encoding="utf-8")
     require_valid(tmp_path / "out", [json.loads(file.read_text(encoding="utf-8")) for file in files])
 
 
