@@ -56,7 +56,8 @@ def without_addresses(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: without_addresses(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [without_addresses(item) for item in value]
+        items = [without_addresses(item) for item in value]
+        return items if isinstance(value, list) else tuple(items)  # digests of definitions are of either as written
     if isinstance(value, FunctionType):
         return f"{value.__module__}.{value.__qualname__}"
     told = str(value)
