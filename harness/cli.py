@@ -13,6 +13,8 @@ import typer
 from harness.completion import EvalCommand
 from harness.data.fetch import app as data_app
 from harness.experiments.launching import Stopped
+from harness.exporting.card_command import card_command
+from harness.exporting.command import app as export_app
 from harness.mitigation.command import project_command
 from harness.models.commands import app as model_app
 from harness.terminal.bars import bars_on_terminals_only
@@ -32,6 +34,9 @@ app = typer.Typer(
 )
 app.add_typer(data_app, name="data", help="List, fetch and verify the benchmark data.")
 app.add_typer(model_app, name="model", help="Write a real model as a transformers folder, without a model hub.")
+app.add_typer(
+    export_app, name="export", help="Write what was scored in the formats of others, without loading a model."
+)
 
 _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
@@ -203,6 +208,7 @@ def classify(
 
 
 app.command(name="project")(project_command)
+app.command(name="card")(card_command)
 
 
 @app.command(hidden=True)

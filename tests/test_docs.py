@@ -86,7 +86,7 @@ def check_stereoscope(arguments: list[str]) -> None:
         check_train(rest)
         return
     command = typer.main.get_command(app)
-    nested = name in ("data", "model")
+    nested = name in ("data", "export", "model")
     for word in [name, *rest[:1]] if nested else [name]:
         command = command.commands[word]  # type: ignore[attr-defined]
     given = rest[1:] if nested else rest

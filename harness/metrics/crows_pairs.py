@@ -32,6 +32,7 @@ METRICS = (
     "n",
 )
 PART_METRICS = ("crows_score", "abs_logprob_diff", "abs_logprob_diff_median", "within_one_nat", "n")
+HIGHER_IS_BETTER = {"abs_logprob_diff": False, "abs_logprob_diff_median": False, "within_one_nat": True}
 
 
 class PairScore(NamedTuple):
@@ -162,4 +163,4 @@ def _row_values(score: PairScore) -> dict[str, Any]:
     return row_values(METRIC_LIST, list(score), score.bias_type, BIAS_TYPES)
 
 
-METRIC_LIST = metric_list(PairScore._make, overall, METRICS, PART_METRICS, BIAS_TYPES)
+METRIC_LIST = metric_list(PairScore._make, overall, METRICS, PART_METRICS, BIAS_TYPES, HIGHER_IS_BETTER)

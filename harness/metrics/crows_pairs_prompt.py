@@ -20,6 +20,7 @@ from harness.metrics.aggregation import (
     row_values,
     with_parts,
 )
+from harness.metrics.crows_pairs import HIGHER_IS_BETTER
 from harness.metrics.statistics import Array, ClusterTable, estimate, table_from
 from harness.metrics.ties import LEVEL, largest
 
@@ -175,5 +176,5 @@ METRIC_LIST = metric_list(
     METRICS,
     PART_METRICS,
     BIAS_TYPES,
-    {"position_bias": False, "order_flips": False},
+    {**HIGHER_IS_BETTER, "position_bias": False, "order_flips": False},
 )

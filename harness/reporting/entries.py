@@ -20,7 +20,7 @@ from harness.reporting.schema_types import Covers, Flag
 from harness.reporting.scores import Records, TaskScores, term_half
 from harness.reporting.stages import StageFiles
 
-_DECIMALS = 6
+DECIMALS = 6
 
 
 def entries_of(
@@ -161,9 +161,9 @@ def _covers(item: Measurement) -> Covers | None:
 
 def rounded(value: float | None) -> float | None:
     """Far more decimals than the data carry, few enough that the last bits of a sum do not change a report."""
-    return None if value is None or not math.isfinite(value) else round(value, _DECIMALS) + 0.0
+    return None if value is None or not math.isfinite(value) else round(value, DECIMALS) + 0.0
 
 
 def rounded_p(value: float | None) -> float | None:
     """A p value with as many digits, however small it is."""
-    return None if value is None else float(f"{value:.{_DECIMALS}g}")
+    return None if value is None else float(f"{value:.{DECIMALS}g}")

@@ -134,8 +134,8 @@ def leaderboard_markdown(report: Report) -> str:
 
 def _compared(report: Report) -> str:
     """A table of the methods of each model that has several; "" where none has."""
-    tables = [f"\n{_table(methods_page.rows(found))}\n\n{_cell(found.text)}\n" for found in report.comparisons]
-    return "".join([*tables, f"\n{_cell(' '.join(methods_page.NOTES))}\n"] if tables else [])
+    tables = [f"\n{_table(methods_page.rows(found))}\n\n{cell(found.text)}\n" for found in report.comparisons]
+    return "".join([*tables, f"\n{cell(' '.join(methods_page.NOTES))}\n"] if tables else [])
 
 
 def _written(index: Index) -> str:
@@ -252,7 +252,7 @@ def _note(index: Index) -> str:
 
 
 def _table(lines: Sequence[Sequence[str]]) -> str:
-    cells = [[_cell(text) for text in line] for line in lines]
+    cells = [[cell(text) for text in line] for line in lines]
     widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
     numeric = {
         "rank",
@@ -280,7 +280,7 @@ def _table(lines: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in [padded[0], rule, *padded[1:]])
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
     """Text that stays inside its cell: no line break, no bar, no HTML, no link, nothing that a terminal acts on."""
     escaped = re.sub(r"([|\\`*<>\[\]&~])|(?<=\w)(?=://)|(?<=www)(?=\.)", r"\\\1", printable(" ".join(text.split())))
     return " ".join(escaped.split())

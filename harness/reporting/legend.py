@@ -103,7 +103,7 @@ FLAGS: dict[Flag, str] = {
     "limited": "Not all items of the task were scored (`n` of `of`): a limit was set, or documents were picked.",
     "unsealed": (
         "The samples, or the base model's, come from a results file without their digest, written by an earlier "
-        "version: whether they are whole and unaltered was not checked."
+        "version or by plain lm_eval: whether they are whole and unaltered was not checked."
     ),
     "ties": (
         f"More than {MOST_TIES:g}% of what is compared scores exactly the same. A tie counts as no stereotype, so many "

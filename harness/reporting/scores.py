@@ -79,7 +79,7 @@ def read_stage(stage: StageFiles) -> dict[str, TaskScores]:
     """Every task of a stage that has metrics, and those that pool several tasks where all of these were scored."""
     scores: dict[str, TaskScores] = {}
     for task in stage.tasks:
-        if benchmark := BENCHMARKS.get(task) or _other(stage, task):
+        if benchmark := benchmark_of(stage, task):
             scores[task] = _read_task(stage, task, benchmark)
     for benchmark in (*BENCHMARKS.values(), *_groups(stage, scores)):
         parts = [scores[name] for name in benchmark.pools if name in scores]
@@ -96,8 +96,10 @@ def abilities(scores: Mapping[str, TaskScores]) -> list[str]:
     return sorted(one.task for one in others if one.task not in grouped and one.benchmark.headline)
 
 
-def _other(stage: StageFiles, task: str) -> Benchmark | None:
-    """A task that is not ours, as the first of its results files says how it is averaged."""
+def benchmark_of(stage: StageFiles, task: str) -> Benchmark | None:
+    """How a task counts: one that is not ours as the first of its results files averages it; None if nobody knows."""
+    if task in BENCHMARKS:
+        return BENCHMARKS[task]
     first = next(item for checkpoint in stage.checkpoints if (item := checkpoint.scored_on(task)))
     try:
         return other_tasks.benchmark_of(task, list(first.samples(task)), first.results)

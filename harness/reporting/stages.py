@@ -163,11 +163,12 @@ def find_runs(folders: Sequence[Path]) -> list[Run]:
             raise ValueError(f"{given}: the same run folder is named twice")
         if not folder.is_dir():
             raise FileNotFoundError(f"{given}: no such folder; name the output folder of a run")
-        scored = tuple(find_scored(folder))
+        scored = tuple(find_scored(folder, plain=True))
         if not scored:
             raise FileNotFoundError(
-                f"{given}: nothing scored in this folder: no results_*.json written by `stereoscope eval` or "
-                "`stereoscope run` below it. Score a model first, or name the run's output folder"
+                f"{given}: nothing scored in this folder: no results_*.json written by `stereoscope eval`, "
+                "`stereoscope run` or `lm_eval --log_samples` below it. Score a model first, or name the run's output "
+                "folder"
             )
         called = f"{folder.parent.name}/{name}" if names.count(name) > 1 else name
         runs.append(Run(called, folder, scored, thresholds_of(folder), methods_of(folder)))

@@ -215,7 +215,10 @@ def _score(
             elif config.model in SERVED_MODELS:
                 provenance = served_provenance(lm, results, command, seconds)
             else:
-                log.warning("--model %s has no weights to name in the results, so reports pass them over", config.model)
+                log.warning(
+                    "--model %s has no weights to name in the results; reports say that they are not known",
+                    config.model,
+                )
             written = write_scored(folder / subfolder, results, provenance, name=name or "results")
             if config.model in SERVED_MODELS:
                 lm.answers.close(keep=bool(config.use_cache))  # the results hold them now

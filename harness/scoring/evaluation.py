@@ -14,7 +14,7 @@ from harness.judging.saved_texts import judge_saved
 from harness.metrics.benchmarks import BENCHMARKS
 from harness.scoring.conditions import parameters_of, scoring_conditions
 from harness.scoring.documents import drawn_documents, drop_padding, require_documents
-from harness.scoring.noted import git_asked_in_repositories_only, machine_described_once
+from harness.scoring.noted import git_asked_in_repositories_only, machine_described_once, without_addresses
 from harness.scoring.task_files import Selection, select
 from harness.scoring.trained import trained_from
 from harness.storage.provenance import MatchedBy, Provenance
@@ -189,6 +189,7 @@ def evaluate(
     for samples in results["samples"].values():
         # Processes hand in every n-th document each: put them back, so that their number leaves no trace in the files.
         samples.sort(key=lambda sample: (sample["filter"], sample["doc_id"]))
+    results["configs"] = without_addresses(results["configs"])
     if not options.get("predict_only"):
         _add_pooled(results)
     return results

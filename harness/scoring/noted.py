@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from types import FunctionType
 from typing import Any
+
+_ADDRESS = re.compile(r"<(?:[a-z-]+ )*([\w.<>]+)(?: object)? at 0x[0-9a-f]+>")
+"""What Python writes of a function or an object that has no name of its own."""
 
 
 @contextmanager
@@ -44,3 +49,16 @@ def _machine() -> Mapping[str, Any]:
     noted: dict[str, Any] = {}
     add_env_info(noted)
     return noted
+
+
+def without_addresses(value: Any) -> Any:
+    """Settings with each function by its name: where it lay in memory tells nobody anything and differs every time."""
+    if isinstance(value, Mapping):
+        return {key: without_addresses(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        items = [without_addresses(item) for item in value]
+        return items if isinstance(value, list) else tuple(items)  # digests of definitions are of either as written
+    if isinstance(value, FunctionType):
+        return f"{value.__module__}.{value.__qualname__}"
+    told = str(value)
+    return _ADDRESS.sub(r"\1", told) if _ADDRESS.search(told) else value

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import yaml
 
@@ -24,11 +24,24 @@ _KEYS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
 
 def atomic_write(path: Path, chunks: str | Iterable[str]) -> None:
     """Write text to `path` so that the file is either the old one or the complete new one, whatever happens."""
+    with _replacing(path) as file:
+        file.writelines(chunk.encode() for chunk in ([chunks] if isinstance(chunks, str) else chunks))
+
+
+def atomic_write_bytes(path: Path, content: bytes) -> None:
+    """The same of bytes."""
+    with _replacing(path) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Inside, a file beside `path`, which takes its place once all is on the disk, and is gone if not."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with open(handle, "w", encoding="utf-8", newline="\n") as file:  # noqa: PTH123 - takes the descriptor
-            file.writelines([chunks] if isinstance(chunks, str) else chunks)
+        with open(handle, "wb") as file:  # noqa: PTH123 - takes the descriptor
+            yield file
             file.flush()
             os.fsync(file.fileno())
         Path(name).chmod(0o644)

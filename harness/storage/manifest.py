@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
+from harness.storage.files import atomic_write, sha256_file
 from harness.storage.names import inside
 from harness.storage.reading import read_object, shown
 
@@ -29,3 +31,10 @@ def read_manifest(checkpoint: Path) -> dict[str, str]:
         if not isinstance(digest, str) or not _SHA256.fullmatch(digest):
             raise ValueError(f"{file}: {name}: expected a sha256 of 64 hex digits, found {shown(digest)}")
     return digests
+
+
+def relist(checkpoint: Path, name: str) -> None:
+    """Put a file's digest into the manifest anew, where that lists it, so that the checkpoint stays complete."""
+    if (checkpoint / MANIFEST).is_file() and name in (digests := read_manifest(checkpoint)):
+        told = {**digests, name: sha256_file(checkpoint / name)}
+        atomic_write(checkpoint / MANIFEST, json.dumps(told, indent=1) + "\n")

@@ -158,7 +158,8 @@ class Provenance(_Record):
     an adapter's base; `trained_on` has the CrowS-Pairs that the checkpoint's split trained on, empty where it has no
     split; `samples` the seal of each samples file. `weights_sha256` is a digest of files, or of the tensors of a model
     that was in memory, as `weights_from` says; nothing is known of that one's training. Of a model behind an API, which
-    `server` tells of, `weights_sha256` and, unless the server says, `parameters` are None and `dtype` is "not known".
+    `server` tells of, `weights_sha256` and, unless the server says, `parameters` are None and `dtype` is "not known";
+    of one that plain `lm_eval` scored `weights_sha256` is None too.
     `command` is kept without keys and tokens, whoever gives it.
     """
 
@@ -204,6 +205,8 @@ class Provenance(_Record):
         """What tells these weights from others: their digest, or the server that has them, which may change them."""
         if self.weights_sha256 is not None:
             return self.weights_sha256
+        if self.server is None and self.weights_from == "files":
+            return f"{self.pretrained}, weights {NOT_KNOWN}"
         server = self.server or Server(base_url="a server")
         return f"{self.pretrained} at {server.base_url}, {server.name or 'server'} {server.version or NOT_KNOWN}"
 

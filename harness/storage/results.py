@@ -10,7 +10,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +17,13 @@ from pydantic import ValidationError
 
 from harness.storage.files import atomic_write, sha256_file
 from harness.storage.names import require_plain_name
+from harness.storage.plain_results import plain_provenance, samples_file
 from harness.storage.provenance import Asking, Provenance, Seal, asking_of
-from harness.storage.reading import brief, json_lines, parse_record, read_object, require_object, shown
-from harness.storage.sensitivity import SENSITIVITY_KEY, Sensitivity
+from harness.storage.reading import brief, json_lines, parse_record, read_object
+from harness.storage.result_parts import AGAIN as AGAIN
+from harness.storage.result_parts import PARTS, require_parts
 
 PROVENANCE_KEY = "stereoscope"
-AGAIN = "score this model again"
-"""What to do about a broken file of results."""
-_BY_TASK = ("results", "configs", "n-samples", "higher_is_better")
-_PARTS = (*_BY_TASK, "versions", "n-shot", "config", "group_subtasks")
-"""What is read of lm-eval's own part of a results file: objects of named parts, the first four with one a task."""
 log = logging.getLogger(__name__)
 
 
@@ -73,9 +69,8 @@ class Scored:
         return self.provenance.samples.get(task)
 
     def samples_file(self, task: str) -> Path:
-        """Where the task's lines are, if they were kept. A results file may have any name that ends in its date."""
-        date = self.file.stem.rpartition("_")[2]
-        return self.file.with_name(f"samples_{task}_{date}.jsonl")
+        """Where the task's lines are, if they were kept."""
+        return samples_file(self.file, task)
 
     def samples(self, task: str) -> Iterator[dict[str, Any]]:
         """The task's lines, in document order of the file.
@@ -103,20 +98,20 @@ class Scored:
         return path
 
 
-def read_scored(file: Path) -> Scored | None:
+def read_scored(file: Path, plain: bool = False) -> Scored | None:
     """A results file; None if it has no provenance, so that nothing is known of its model.
+
+    Args:
+        plain: take one that plain `lm_eval` wrote for what it says of itself.
 
     Raises:
         ValueError: it is no results file, or a name in it cannot be a samples file's; names the file and the key.
     """
-    results = {key: value for key, value in read_object(file, AGAIN).items() if value is not None or key not in _PARTS}
-    if PROVENANCE_KEY not in results:
+    results = {key: value for key, value in read_object(file, AGAIN).items() if value is not None or key not in PARTS}
+    provenance = _provenance(file, results, plain)
+    if provenance is None:
         return None
-    provenance = parse_record(results[PROVENANCE_KEY], Provenance, f"{file}, {PROVENANCE_KEY}", AGAIN)
-    for name in ("tasks", "generations", "samples"):
-        for task in getattr(provenance, name):
-            require_plain_name(task, f"{file}, {PROVENANCE_KEY}.{name}")
-    _require_parts(file, results)
+    require_parts(file, results)
     if provenance.asking is None:
         try:
             asking_of(results, provenance.tasks)
@@ -127,40 +122,17 @@ def read_scored(file: Path) -> Scored | None:
     return Scored(file, provenance, results)
 
 
-def _require_parts(file: Path, results: Mapping[str, Any]) -> None:
-    """What is read here of lm-eval's own part of a results file, and of what was added to it, has the right shape."""
-    for name in _PARTS:
-        part = require_object(results.get(name, {}), f"{file}, {name}", AGAIN)
-        for task, value in part.items() if name in _BY_TASK else ():
-            require_object(value, f"{file}, {name}.{task}", AGAIN)
-    for task, config in (results.get("configs") or {}).items():
-        require_plain_name(task, f"{file}, configs")
-        require_object(config.get("metadata") or {}, f"{file}, configs.{task}.metadata", AGAIN)
-    for task, count in (results.get("n-shot") or {}).items():
-        if not isinstance(count, int | None):
-            raise ValueError(f"{file}, n-shot.{task}: expected a whole number, found {shown(count)}; {AGAIN}")
-    for task, counts in (results.get("n-samples") or {}).items():
-        for which in ("original", "effective"):
-            if not isinstance(counts.get(which), int | None):
-                found = shown(counts[which])
-                raise ValueError(f"{file}, n-samples.{task}.{which}: expected a whole number, found {found}; {AGAIN}")
-    _require_tree(results.get("group_subtasks", {}), file)
-    checked = results.get(SENSITIVITY_KEY, [])
-    if not isinstance(checked, list):
-        raise ValueError(f"{file}, {SENSITIVITY_KEY}: expected a list, found {shown(checked)}; {AGAIN}")
-    for number, one in enumerate(checked):
-        parse_record(one, Sensitivity, f"{file}, {SENSITIVITY_KEY}.{number}", AGAIN)
-
-
-def _require_tree(members: Mapping[str, Any], file: Path) -> None:
-    """Groups have lists of names, and none is within itself."""
-    for group, names in members.items():
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise ValueError(f"{file}, group_subtasks.{group}: expected a list of names, found {shown(names)}; {AGAIN}")
-    try:
-        TopologicalSorter(members).prepare()
-    except CycleError as error:
-        raise ValueError(f"{file}, group_subtasks: a group within itself, {shown(error.args[1])}; {AGAIN}") from error
+def _provenance(file: Path, results: Mapping[str, Any], plain: bool) -> Provenance | None:
+    if PROVENANCE_KEY not in results:
+        if not plain:
+            return None
+        require_parts(file, results)
+        return plain_provenance(file, results)
+    provenance = parse_record(results[PROVENANCE_KEY], Provenance, f"{file}, {PROVENANCE_KEY}", AGAIN)
+    for name in ("tasks", "generations", "samples"):
+        for task in getattr(provenance, name):
+            require_plain_name(task, f"{file}, {PROVENANCE_KEY}.{name}")
+    return provenance
 
 
 def write_results(
@@ -253,26 +225,29 @@ def copy_results(scored: Scored, folder: Path) -> Path:
     return folder / scored.file.name
 
 
-def find_scored(folder: Path) -> list[Scored]:
+def find_scored(folder: Path, plain: bool = False) -> list[Scored]:
     """What was scored under `folder`, sorted by path: the newest results file with provenance of each sub-folder.
 
     Commands of `stereoscope eval` that score one model into one folder add up: an earlier file counts for the tasks
     that no later one has, if the weights and all that was set beside the prompt are the same. Models that were asked
     in other ways, after another start token or under a chat template, add up apart. A run's stages count as they were
     last.
+
+    Args:
+        plain: take files that plain `lm_eval` wrote, too.
     """
     of_folder: dict[Path, list[Path]] = {}
     for file in sorted(folder.rglob("results_*.json"), reverse=True):
         of_folder.setdefault(file.parent, []).append(file)
-    found = [scored for files in of_folder.values() for scored in _added_up(files)]
+    found = [scored for files in of_folder.values() for scored in _added_up(files, plain)]
     return sorted(found, key=lambda scored: scored.file)
 
 
-def _added_up(files: Iterable[Path]) -> Iterator[Scored]:
+def _added_up(files: Iterable[Path], plain: bool) -> Iterator[Scored]:
     """Of one folder's results files, newest first."""
     newest: dict[tuple[str | None, ...], Provenance] = {}
     tasks: dict[tuple[str | None, ...], set[str]] = {}
-    for scored in filter(None, map(read_scored, files)):
+    for scored in filter(None, (read_scored(file, plain) for file in files)):
         provenance, way = scored.provenance, _way_of_asking(scored)
         if newest and (provenance.inputs_sha256 or next(iter(newest.values())).inputs_sha256):
             return
