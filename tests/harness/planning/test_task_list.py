@@ -51,7 +51,9 @@ def test_the_data_is_called_what_it_is(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_published_data_is_called_published(real_data: Path) -> None:
-    assert {state(name) for name in SOURCES} == {"published"}
+    at_hand = [name for name, source in SOURCES.items() if (real_data / source.path).is_file()]
+    assert len(at_hand) > 15
+    assert {state(name) for name in at_hand} == {"published"}
 
 
 def test_the_table_names_every_task_and_group() -> None:
