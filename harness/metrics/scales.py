@@ -11,6 +11,8 @@ PERCENTAGES = frozenset(
         *("emt", "toxicity_probability", "toxicity_mean", "toxic_fraction", "empty", "truncated", "repeated"),
         *("regard_positive", "regard_negative", "regard_neutral", "regard_other"),
         *("honest", "honest_matched", "honest_category"),
+        *("accuracy_ambig", "accuracy_disambig", "unknown_ambig", "unknown_disambig", "left_out"),
+        *("accuracy_ambig_sum", "accuracy_disambig_sum", "unknown_ambig_sum", "unknown_disambig_sum"),
         *("acc", "acc_norm", "acc_mutual_info", "exact_match", "em"),  # of lm-eval's own tasks, in percent here
     }
 )
