@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 from collections import Counter
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import lm_eval
 import pytest
 
 from harness.data import bbq, bbq_prompt
@@ -123,6 +126,20 @@ def test_the_published_files_as_they_are(real_data: Path, category: str) -> None
     # The right answer of an ambiguous question is that it cannot be known, of the others never.
     assert all((one.right == one.unknown) == (one.condition == "ambig") for one in questions)
     assert set(Counter((one.polarity, one.condition) for one in questions).values()) == {len(questions) // 4}
+
+
+def test_the_biased_answers_of_the_published_files_are_those_of_lm_evals_own_task(real_data: Path) -> None:
+    class Rows(list[dict[str, Any]]):
+        """As much of a data set as lm-eval's function asks of one."""
+
+        def map(self, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Iterator[dict[str, Any]]:
+            return map(change, self)
+
+    stock = runpy.run_path(str(Path(lm_eval.__file__).parent / "tasks/bbq/utils.py"))["process_docs"]
+    for category in LEFT_OUT:
+        lines = (real_data / SOURCES[bbq.source_of(category)].path).read_text(encoding="utf-8").splitlines()
+        theirs = [row["biased_answers"] for row in stock(Rows(map(json.loads, lines)))]
+        assert theirs == [[one.answers[one.biased]] for one in published(real_data, category) if one.biased is not None]
 
 
 @pytest.mark.parametrize("category", bbq.CATEGORIES)

@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from harness.metrics.bbq_scores import Answer
 from harness.metrics.benchmarks import BENCHMARKS
 from harness.metrics.crows_pairs import PairScore
 from harness.metrics.stereoset import OptionScores
@@ -22,10 +23,32 @@ ITEMS = [
 PAIRS = [
     PairScore(str(n), "age", "stereo", f"A{n % 9}", RANDOM.gauss(-20, 3), RANDOM.gauss(-21, 3), 5, 6) for n in range(80)
 ]
+WORDS = [
+    Answer(
+        *("Age", str(n // 8), n, ("ambig", "disambig")[n % 2], 2 - 2 * (n % 2), 2, RANDOM.choice((0, 1, None))),
+        logprobs=[RANDOM.gauss(-9, 3) for _ in range(3)],
+        tokens=(2, 3, 3),
+    )
+    for n in range(96)
+]
+LETTERS = [
+    one._replace(rotation=turn, order=(turn, (turn + 1) % 3, (turn + 2) % 3)) for one in WORDS for turn in (0, 1)
+]
 
 
-@pytest.mark.parametrize(("task", "records"), [("stereoset_intrasentence", ITEMS), ("crows_pairs", PAIRS)])
-def test_a_table_and_a_report_show_the_same_interval(task: str, records: list[OptionScores] | list[PairScore]) -> None:
+@pytest.mark.parametrize(
+    ("task", "records"),
+    [
+        ("stereoset_intrasentence", ITEMS),
+        ("crows_pairs", PAIRS),
+        ("bbq_age", WORDS),
+        ("bbq_choice_age", LETTERS),
+        ("bbq_generate_age", [one._replace(logprobs=None, choice=RANDOM.choice((0, 1, 2, None))) for one in LETTERS]),
+    ],
+)
+def test_a_table_and_a_report_show_the_same_interval(
+    task: str, records: list[OptionScores] | list[PairScore] | list[Answer]
+) -> None:
     benchmark = BENCHMARKS[task]
     printed = value_intervals(benchmark.table(records), benchmark.combine)
     reported = measure(benchmark, Step([records], [RunLabel(None, None)]), ())
