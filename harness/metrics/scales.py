@@ -1,4 +1,4 @@
-"""Which metrics are percentages and which magnitudes: the scale on which an interval is symmetric."""
+"""Which metrics are percentages, magnitudes, or scores with a sign: the scale on which an interval is symmetric."""
 
 from __future__ import annotations
 
@@ -23,9 +23,12 @@ MAGNITUDES = frozenset(
     }
 )
 """Above 0 and compared as after / before."""
+SIGNED = frozenset({"s_dis", "s_amb", "accuracy_gap", "s_dis_sum", "s_amb_sum", "accuracy_gap_sum"})
+"""From -100 to 100."""
 
 
 def scale_of(metric: str) -> Scale:
     """Where the interval of a metric's value is symmetric; a metric that is not listed is taken as it is."""
     name = metric.partition("/")[0].partition(" (")[0]  # "acc/religion"; "exact_match (strict-match)"
-    return "logit" if name in PERCENTAGES else "log" if name in MAGNITUDES else "linear"
+    scales: tuple[tuple[Scale, frozenset[str]], ...] = (("logit", PERCENTAGES), ("log", MAGNITUDES), ("signed", SIGNED))
+    return next((scale for scale, names in scales if name in names), "linear")

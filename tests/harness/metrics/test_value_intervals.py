@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import pytest
@@ -62,3 +63,20 @@ def test_a_single_cluster_has_no_interval() -> None:
     benchmark = BENCHMARKS["crows_pairs"]
     alone = [pair._replace(writer="A1") for pair in PAIRS]
     assert set(value_intervals(benchmark.table(alone), benchmark.combine).values()) == {None}
+
+
+def test_a_bias_score_has_an_interval_within_its_bounds() -> None:
+    # Each template has two questions; of twelve templates one answers against the stereotype.
+    answers = [
+        Answer("Age", str(n // 2), n, "disambig", 0, 2, 0, choice=1 if n == 0 else 0, order=(0, 1, 2))
+        for n in range(24)
+    ]
+    benchmark = BENCHMARKS["bbq_generate_age"]
+    found = value_intervals(benchmark.table(answers), benchmark.combine)["s_dis"]
+    value = benchmark.metrics(answers)["s_dis"]
+    assert found is not None
+    assert value == pytest.approx(200 * 23 / 24 - 100)
+    assert -100 < found.low < value < found.high < 100
+    # On the scale of log odds of the share of biased answers both ends are as far away.
+    low, mid, high = (math.log((100 + end) / (100 - end)) for end in (found.low, value, found.high))
+    assert mid - low == pytest.approx(high - mid)
