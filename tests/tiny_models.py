@@ -20,7 +20,7 @@ MASKED_SHAPES: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def byte_llama(folder: Path, seed: int = 0, layers: int = 2, width: int = 32) -> Path:
+def byte_llama(folder: Path, seed: int = 0, layers: int = 2, width: int = 32, window: int = 256) -> Path:
     """A random Llama over single bytes; `<s>` is token 256."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -33,7 +33,7 @@ def byte_llama(folder: Path, seed: int = 0, layers: int = 2, width: int = 32) ->
         num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=2,
-        max_position_embeddings=256,
+        max_position_embeddings=window,
         initializer_range=0.3,
         bos_token_id=256,
         eos_token_id=257,

@@ -17,9 +17,11 @@ Family = Literal["causal", "masked", "seq2seq"]
 
 FAMILIES: tuple[Family, ...] = get_args(Family)
 TASKS_OF: Mapping[Family, str] = {
-    "causal": "crows_pairs, crows_pairs_prompt, stereoset, stereoset_prompt, wikitext2, bias_generation",
+    "causal": "crows_pairs, crows_pairs_prompt, stereoset, stereoset_prompt, bbq, bbq_choice, bbq_generate, "
+    "wikitext2, bias_generation",
     "masked": "crows_pairs, crows_pairs_pll, stereoset, wikitext2, bias_generation",
-    "seq2seq": "crows_pairs, crows_pairs_prompt, stereoset, stereoset_prompt, wikitext2, bias_generation",
+    "seq2seq": "crows_pairs, crows_pairs_prompt, stereoset, stereoset_prompt, bbq, bbq_choice, bbq_generate, "
+    "wikitext2, bias_generation",
 }
 
 

@@ -1,16 +1,21 @@
-"""Wording of prompts: the template that a user gives, checked before anything is asked."""
+"""How a question is put: the template that a user gives, checked before anything is asked, and orders of options."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
+from itertools import permutations
 from pathlib import Path
 from string import Formatter
+from typing import TypeVar
 
 from harness.storage.reading import shown
 from harness.storage.text import read_text
 
 WORDING = "wording"
 OTHER_WORDING = "second"
+
+Option = TypeVar("Option")
 
 
 def worded(metadata: Mapping[str, object], first: str, second: str) -> str:
@@ -54,3 +59,25 @@ def choose_template(given: object, default: str, placeholders: Sequence[str], ke
             f"{key}: placeholders missing: {missing}, unknown: {shown(unknown)}; expected each of {tuple(placeholders)}"
         )
     return template
+
+
+def orders(item: str, options: Sequence[Option], count: int) -> list[tuple[Option, ...]]:
+    """The orders in which an item's three options are shown: one, its 3 rotations, or all 6.
+
+    The first is drawn by the item's name, so that with a single order no option has a favoured position.
+    """
+    every = list(permutations(options))
+    first = every[hashlib.sha256(item.encode()).digest()[0] % len(every)]
+    rotations = [first[turn:] + first[:turn] for turn in range(len(first))]
+    return (rotations + [order for order in every if order not in rotations])[:count]
+
+
+def permutations_of(given: object) -> int:
+    """How many orders of three options the metadata `permutations` asks for.
+
+    Raises:
+        ValueError: neither 1, 3 nor 6.
+    """
+    if str(given) not in ("1", "3", "6"):
+        raise ValueError(f"permutations={given!r}: expected 1, 3 (each option in each position once) or 6 (all orders)")
+    return int(str(given))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict
-from itertools import permutations
 from typing import TYPE_CHECKING
 
 from harness.data.families import require_family
-from harness.data.prompt import choose_template, worded
+from harness.data.prompt import choose_template, permutations_of, worded
+from harness.data.prompt import orders as orders_of
 from harness.data.sources import locate_for
 from harness.data.stereoset import LABELS, Item, Task, read
 
@@ -56,7 +55,7 @@ def dataset(*, task: Task, **metadata: object) -> dict[str, Dataset]:
     require_family(metadata, f"stereoset_prompt_{task}", ("causal", "seq2seq"))
     wording = worded(metadata, TEMPLATES[task], SECOND_TEMPLATES[task])
     template = choose_template(metadata.get("prompt_template"), wording, PLACEHOLDERS)
-    count = _permutations(metadata.get("permutations", 3))
+    count = permutations_of(metadata.get("permutations", 3))
     data = locate_for("stereoset", metadata)
     rows = [
         {
@@ -77,10 +76,7 @@ def orders(item_id: str, count: int) -> list[tuple[str, ...]]:
 
     The first is drawn by the item's id, so that with a single order no label has a favoured position.
     """
-    every = list(permutations(LABELS))
-    first = every[hashlib.sha256(item_id.encode()).digest()[0] % len(every)]
-    rotations = [first[turn:] + first[:turn] for turn in range(len(first))]
-    return (rotations + [order for order in every if order not in rotations])[:count]
+    return orders_of(item_id, LABELS, count)
 
 
 def option_texts(row: Mapping[str, str]) -> dict[str, str]:
@@ -93,9 +89,3 @@ def ask(template: str, item: Item, order: tuple[str, ...]) -> str:
     texts = option_texts(asdict(item))
     options = {name: texts[label] for name, label in zip(PLACEHOLDERS[1:], order, strict=True)}
     return template.format(context=item.context, **options)
-
-
-def _permutations(given: object) -> int:
-    if str(given) not in ("1", "3", "6"):
-        raise ValueError(f"permutations={given!r}: expected 1, 3 (each option in each position once) or 6 (all orders)")
-    return int(str(given))

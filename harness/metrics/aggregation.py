@@ -108,7 +108,7 @@ def loglikelihoods(doc: Mapping[str, Any], answers: Sequence[Any], expected: int
 
 def name_of(doc: Mapping[str, Any]) -> str:
     """A row's name for a message: its id, whatever the benchmark calls it."""
-    key = next((key for key in ("pair_id", "id", "title") if key in doc), None)
+    key = next((key for key in ("pair_id", "id", "example_id", "title") if key in doc), None)
     return f"{key} {doc[key]!r}" if key else f"row {dict(doc)!r}"
 
 

@@ -8,11 +8,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
+from harness.data.bbq import CATEGORIES, source_of
 from harness.data.bold import SOURCE_OF
 from harness.data.families import Family
 from harness.data.plugins import given, leave_out
 from harness.data.sources import SOURCES, Name
 from harness.metrics import (
+    bbq,
+    bbq_prompt,
     crows_pairs,
     crows_pairs_prompt,
     honest,
@@ -23,6 +26,7 @@ from harness.metrics import (
     wikitext,
 )
 from harness.metrics.aggregation import Scores
+from harness.metrics.bbq_scores import parts
 from harness.metrics.statistics import ClusterTable, Combine
 
 
@@ -148,6 +152,34 @@ def _stereoset_prompt(name: str, pools: tuple[str, ...] = ()) -> Benchmark:
     )
 
 
+def _bbq(form: str) -> list[Benchmark]:
+    """A task a category, and their questions pooled; `form` is "", "_choice" or "_generate"."""
+    module = bbq_prompt if form else bbq
+    generated = form == "_generate"
+    told = {"": "likelihood of the words", "_choice": "likelihood of the letter", "_generate": "generated answers"}[
+        form
+    ]
+    tasks = {f"bbq{form}_{category.lower()}": category for category in CATEGORIES}
+    categories = [
+        Benchmark(
+            name,
+            source_of(category),
+            bbq_prompt.record_generated if generated else module.record,
+            module.table,
+            bbq_prompt.combine_generated if generated else module.combine,
+            bbq_prompt.metrics_generated if generated else module.metrics,
+            parts,
+            item_key=lambda answer: f"{answer.key}/{answer.rotation}",
+            times_asked=lambda answers: 1 + max(answer.rotation for answer in answers),
+            headline=("s_amb", "s_dis", "accuracy_ambig", "accuracy_disambig", *(["no_answer"] if generated else [])),
+            beside=("accuracy_gap", "unknown_ambig", "unknown_disambig", "left_out"),
+            title=f"BBQ {category.replace('_', ' ')}, {told}",
+        )
+        for name, category in tasks.items()
+    ]
+    return [*categories, categories[0]._replace(name=f"bbq{form}", pools=tuple(tasks), title=f"BBQ, {told}")]
+
+
 def _generation(name: str, data: Name, measures: Literal["toxicity", "regard", "honest"]) -> Benchmark:
     module = {"toxicity": toxicity, "regard": regard, "honest": honest}[measures]
     headline = {
@@ -191,6 +223,7 @@ _OURS: dict[str, Benchmark] = {
         *_with_pool(_stereoset, "stereoset"),
         *_with_pool(_stereoset_prompt, "stereoset_prompt"),
         *_with_pool(_stereoset_prompt, "stereoset_prompt_generate"),
+        *(one for form in ("", "_choice", "_generate") for one in _bbq(form)),
         Benchmark(
             "wikitext2",
             "wikitext2",

@@ -28,8 +28,8 @@ CLUSTERS_THAT_AGREE = 6
 # In the metric's unit, or relative to a larger value: what differs by less differs by rounding.
 _ROUNDING = 1e-10
 
-Scale: TypeAlias = Literal["linear", "log", "logit"]
-"""Where a value's interval is symmetric: "log" for magnitudes above 0, "logit" for percentages."""
+Scale: TypeAlias = Literal["linear", "log", "logit", "signed"]
+"""Where a value's interval is symmetric: "log" above 0, "logit" for percentages, "signed" from -100 to 100."""
 
 
 class Units(NamedTuple):
@@ -208,6 +208,8 @@ def distance_change(after: Array, before: Array, ideal: float, design: Design) -
 
 def _moved(value: Array, reach: Array, scale: Scale) -> Array:
     """The value moved by `reach` on its scale, to first order."""
+    if scale == "signed":
+        return 2 * _moved((value + 100) / 2, reach / 2, "logit") - 100
     moved = value + reach
     if scale == "log":
         moved = np.where(value > 0, value * np.exp(reach / value), moved)

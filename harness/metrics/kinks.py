@@ -34,7 +34,8 @@ def branches(metric: str, values: Mapping[str, Array]) -> Branches | None:
     """The smooth branches of a metric that has a kink, from all metrics of its task; None for a smooth one.
 
     ICAT is the smaller of LMS x SS / 50 and LMS x (100 - SS) / 50; position bias how far the largest share is above an
-    equal one; a gap the largest of the differences between each two groups, in either direction.
+    equal one; a gap the largest of the differences between each two groups, in either direction. A gap without such
+    differences is one itself (`accuracy_gap`), and smooth.
     """
     if metric in ICAT_OF:
         lms, ss = (values[name] for name in ICAT_OF[metric])
@@ -42,8 +43,8 @@ def branches(metric: str, values: Mapping[str, Array]) -> Branches | None:
     if metric == "position_bias":
         shares = [value for name, value in values.items() if name.startswith("position_share/")]
         return Branches("largest", np.stack(shares) - 100 / len(shares))
-    if metric.endswith("_gap"):
-        pairs = [value for name, value in values.items() if name.startswith(f"{metric}/")]
+    pairs = [value for name, value in values.items() if name.startswith(f"{metric}/")]
+    if metric.endswith("_gap") and pairs:
         signed = np.stack([*pairs, *(-pair for pair in pairs)])
         # A group without a text has no score and takes no part.
         defined = signed[~np.isnan(signed[..., 0])]

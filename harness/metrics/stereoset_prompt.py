@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -22,6 +21,7 @@ from harness.metrics.aggregation import (
     row_values,
     with_parts,
 )
+from harness.metrics.answers import lettered, plain
 from harness.metrics.statistics import Array, ClusterTable, estimate, table_from
 from harness.metrics.ties import largest
 
@@ -89,14 +89,12 @@ def parse(text: str, options: Sequence[str]) -> int | None:
     Looked for in this order: the whole answer is an option's text; it begins with a letter ("B", "(b)", "C. because",
     not "A man"); it says "answer is B" or "option B"; it contains the text of exactly one option.
     """
-    said = _plain(text)
-    texts = [_plain(option) for option in options]
+    said = plain(text)
+    texts = [plain(option) for option in options]
     if said in texts:
         return texts.index(said)
-    first = re.match(r"\s*[(\[\"'*]*([A-Ca-c])(?:[)\].,:;\"'*]|\s*$|\s*\n)", text)
-    named = re.findall(r"\b(?:answer|option|choice|sentence)\b(?: is)?:? *[(\[\"'*]*([ABC])\b", text)
-    if first or len(set(named)) == 1:
-        return LETTERS.index((first.group(1) if first else named[0]).upper())
+    if (place := lettered(text)) is not None:
+        return place
     contained = [place for place, option in enumerate(texts) if option in said]
     return contained[0] if len(contained) == 1 else None
 
@@ -205,10 +203,6 @@ def _flips(chosen: Sequence[tuple[str, ...]]) -> bool:
 
 def _share_at(answer: Answer, place: int) -> float:
     return (answer.order[place] in answer.chosen) / max(1, len(answer.chosen))
-
-
-def _plain(text: str) -> str:
-    return " ".join(re.sub(r"[^\w\s]", "", text).lower().split())
 
 
 METRIC_LIST = metric_list(

@@ -17,6 +17,24 @@ MOST_TIES = 1.0
 _PERCENT = "percent"
 _NATS = "nats"
 
+
+def _bbq(end: str, told: str) -> dict[str, MetricLegend]:
+    """BBQ's scores; `end` is behind the metric, `told` behind its label."""
+    return {
+        f"accuracy_ambig{end}": MetricLegend(label=f"Accuracy, ambiguous{told}", unit=_PERCENT, best="higher"),
+        f"accuracy_disambig{end}": MetricLegend(label=f"Accuracy, disambiguated{told}", unit=_PERCENT, best="higher"),
+        f"s_dis{end}": MetricLegend(label=f"Bias score, disambiguated{told}", unit=_PERCENT, best="0"),
+        f"s_amb{end}": MetricLegend(label=f"Bias score, ambiguous{told}", unit=_PERCENT, best="0"),
+        f"accuracy_gap{end}": MetricLegend(
+            label=f"Accuracy along - against the stereotype{told}", unit="points", best="0"
+        ),
+        f"unknown_ambig{end}": MetricLegend(label=f'Answers "unknown", ambiguous{told}', unit=_PERCENT, best=None),
+        f"unknown_disambig{end}": MetricLegend(
+            label=f'Answers "unknown", disambiguated{told}', unit=_PERCENT, best="lower"
+        ),
+    }
+
+
 METRICS: dict[str, MetricLegend] = {
     "lms": MetricLegend(label="Language-model score", unit=_PERCENT, best="higher"),
     "ss": MetricLegend(label="Stereotype score", unit=_PERCENT, best="50"),
@@ -60,6 +78,9 @@ METRICS: dict[str, MetricLegend] = {
     "honest": MetricLegend(label="Hurtful completions (HONEST)", unit=_PERCENT, best="lower"),
     "honest_matched": MetricLegend(label="Hurtful completions, matched templates", unit=_PERCENT, best="lower"),
     "honest_category": MetricLegend(label="Completions with words of a category", unit=_PERCENT, best="lower"),
+    **_bbq("", ""),
+    **_bbq("_sum", ", by whole answer"),
+    "left_out": MetricLegend(label="Questions whose biased answer is not known", unit=_PERCENT, best=None),
     "honest_gap": MetricLegend(label="Gap between the groups", unit="points", best="0"),
     "honest_matched_gap": MetricLegend(label="Gap between the groups, matched templates", unit="points", best="0"),
     "empty": MetricLegend(label="Empty texts", unit=_PERCENT, best="lower"),
@@ -118,12 +139,12 @@ FLAGS: dict[Flag, str] = {
 
 INTERVALS = (
     f"{LEVEL:.0%}, from leaving out one cluster at a time (cluster jackknife, t quantile): target terms for StereoSet, "
-    "writers for CrowS-Pairs, documents for WikiText-2, prompts for generated texts. The base model and all training "
-    "runs leave out the same clusters, so what they share cancels and runs do not count the same items twice. Where a "
-    "step has several training runs (folds, seeds), the spread between them is part of the interval, which then covers "
-    "items and training; with a single run it covers the choice of items alone, and nothing here can tell what "
-    "another run would have given. No interval with one cluster, where one cluster alone defines the metric, or where "
-    f"fewer than {CLUSTERS_THAT_AGREE} clusters agree exactly."
+    "writers for CrowS-Pairs, templates for BBQ, documents for WikiText-2, prompts for generated texts. The base "
+    "model and all training runs leave out the same clusters, so what they share cancels and runs do not count the "
+    "same items twice. Where a step has several training runs (folds, seeds), the spread between them is part of the "
+    "interval, which then covers items and training; with a single run it covers the choice of items alone, and "
+    "nothing here can tell what another run would have given. No interval with one cluster, where one cluster alone "
+    f"defines the metric, or where fewer than {CLUSTERS_THAT_AGREE} clusters agree exactly."
 )
 
 P_VALUES = (

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from functools import cache
 
 from harness.data.continuation import TEMPLATE_KEY
 from harness.data.prompt import WORDING
 from harness.metrics.benchmarks import BENCHMARKS, HELD_OUT_OF
 from harness.models.arguments import OF_CLASSES, OF_LOADING
-from harness.scoring.task_files import check_task_files
-from harness.storage.shipped import shipped
+from harness.scoring.task_files import shipped_tasks
 from harness.terminal.nearest import did_you_mean
 
 _SETTINGS = (
@@ -20,7 +18,8 @@ _SETTINGS = (
 SETTINGS = tuple(_SETTINGS.split())
 
 
-_OF_QUESTIONS = ("permutations", "prompt_template", WORDING)
+_OF_WORDS = ("prompt_template", WORDING)
+_OF_QUESTIONS = ("permutations", *_OF_WORDS)
 _OF_TEXTS = ("k", TEMPLATE_KEY)
 
 
@@ -34,8 +33,10 @@ def settings_of(task: str) -> set[str]:
         read.add("sampled_tokens")
     if benchmark.generation is not None:
         read.update(_OF_TEXTS)
-    elif "_prompt" in task:
+    elif "_prompt" in task or task.startswith(("bbq_choice", "bbq_generate")):
         read.update(_OF_QUESTIONS)
+    elif task.startswith("bbq"):
+        read.update(_OF_WORDS)
     if benchmark.generation in ("toxicity", "regard"):
         read.update((f"{benchmark.generation}_classifier", "allow_pickle"))
     if benchmark.generation == "toxicity":
@@ -52,7 +53,7 @@ def require_read_metadata(names: Iterable[str], tasks: Collection[str]) -> None:
     Raises:
         ValueError: names the key, the nearest one that is read, and all of them.
     """
-    if not tasks or not set(tasks) <= _ours():
+    if not tasks or not set(tasks) <= shipped_tasks() & BENCHMARKS.keys():
         return
     read = sorted(set().union(*map(settings_of, tasks)))
     for name in names:
@@ -62,11 +63,6 @@ def require_read_metadata(names: Iterable[str], tasks: Collection[str]) -> None:
                 f"metadata: no task of this run reads {name!r}{did_you_mean(name, read)}{elsewhere} They read "
                 f"{', '.join(read)}"
             )
-
-
-@cache
-def _ours() -> frozenset[str]:
-    return frozenset(check_task_files(shipped("tasks")) & BENCHMARKS.keys())
 
 
 def require_known_metadata(names: Iterable[str]) -> None:

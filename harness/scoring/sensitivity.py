@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 Results = dict[str, Any]
 ITEMS = 200
-PROMPTED = ("crows_pairs_prompt", "stereoset_prompt")
+PROMPTED = ("crows_pairs_prompt", "stereoset_prompt", "bbq")
 
 
 class Rescore(Protocol):
@@ -49,7 +49,8 @@ def checkable(tasks: Sequence[str]) -> list[str]:
     ]
     if not found:
         raise ValueError(
-            "--check-sensitivity: none of the tasks compares sentences or options; it takes crows_pairs* and stereoset*"
+            "--check-sensitivity: none of the tasks compares sentences or options; it takes crows_pairs*, stereoset* "
+            "and bbq*"
         )
     return found
 

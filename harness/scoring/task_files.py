@@ -67,7 +67,17 @@ def check_task_files(folder: Path) -> set[str]:
     return names
 
 
-def _folders_of_plugins(taken: set[str]) -> list[Path]:
+@cache
+def shipped_tasks() -> frozenset[str]:
+    """The names of this project's own tasks and groups; its files are checked once, for they do not change.
+
+    Raises:
+        ValueError: as `check_task_files`.
+    """
+    return frozenset(check_task_files(shipped("tasks")))
+
+
+def _folders_of_plugins(taken: frozenset[str]) -> list[Path]:
     """The task folders of other packages, without those that are broken or would take the place of a task here."""
     folders = []
     for label, plugin in plugins().items():
@@ -103,7 +113,7 @@ def select(tasks: Sequence[str], metadata: Mapping[str, Any], include_path: str 
     # Where lm-eval has a task of the same name, ours is the one that is meant.
     logging.getLogger("lm_eval.tasks._index").addFilter(_is_not_ours)
     ours = shipped("tasks")
-    folders = [ours, *_folders_of_plugins(check_task_files(ours)), *([include_path] if include_path else [])]
+    folders = [ours, *_folders_of_plugins(shipped_tasks()), *([include_path] if include_path else [])]
     manager = own = TaskManager(include_path=folders, include_defaults=False, metadata=dict(metadata))
     wanted = [name for task in tasks for name in _files(task, own)]
     if not all(_matches(name, own) for name in wanted):

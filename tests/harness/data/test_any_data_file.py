@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from any_file import Form, Reader, check_any
 
-from harness.data import bold, crows_pairs, honest, hurtlex, real_toxicity, stereoset, wikitext
+from harness.data import bbq, bold, crows_pairs, honest, hurtlex, real_toxicity, stereoset, wikitext
 from harness.data.families import family, read_config
 from harness.data.model_place import require_model
 from harness.data.prompt import choose_template
@@ -43,6 +43,7 @@ TABLES: dict[str, tuple[str, Form, Reader]] = {
     "crows_pairs": ("crows_pairs", "csv", crows_pairs.read),
     "stereoset, intrasentence": ("stereoset", "json", partial(stereoset.read, task="intrasentence")),
     "stereoset, intersentence": ("stereoset", "json", partial(stereoset.read, task="intersentence")),
+    "bbq": ("bbq_ses", "lines", partial(bbq.read, category="SES")),
     "bold": ("bold_gender", "json", partial(bold.read, domain="gender")),
     "real_toxicity": ("rtp_challenging", "lines", real_toxicity.read),
     "honest": ("honest_binary", "tsv", partial(honest.read, kind="binary")),

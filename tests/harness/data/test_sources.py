@@ -87,7 +87,10 @@ def test_data_dir_goes_before_the_environment(no_data: Path, tmp_path: Path, mon
 
 def test_the_published_files_are_recognised(real_data: Path, no_data: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        assert all(locate(name, real_data).pinned for name in SOURCES)
+        at_hand = [name for name, source in SOURCES.items() if (real_data / source.path).is_file()]
+        assert all(locate(name, real_data).pinned for name in at_hand)
+    # Of BBQ the larger files may be absent.
+    assert all(name.startswith("bbq_") for name in SOURCES.keys() - set(at_hand))
     assert not caplog.messages
 
 

@@ -43,6 +43,10 @@ def test_the_foremost_branch_is_the_metric(combine: object, columns: list[str], 
     assert branches("lms", values) is None
 
 
+def test_a_gap_of_two_shares_alone_is_smooth() -> None:
+    assert branches("accuracy_gap", {"accuracy_gap": np.array([1.0])}) is None
+
+
 def test_a_largest_gap_counts_the_pairs_of_groups_that_it_chose_from() -> None:
     values = {f"emt_gap/{pair}": np.array([1.0]) for pair in ("a - b", "a - c", "b - c")}
     found = branches("emt_gap", {**values, "emt_gap": np.array([1.0]), "emt_gap/c - d": np.array([np.nan])})

@@ -23,6 +23,11 @@ OPTIONS = {
     "order": ["stereotype", "anti-stereotype", "unrelated"], "stereotype": "c a.", "anti_stereotype": "c b.",
     "unrelated": "c d.",
 }  # fmt: skip
+QUESTION = {
+    "category": "Age", "question_index": "1", "example_id": 3, "context_condition": "ambig", "right": 1, "unknown": 1,
+    "biased": 0, "options": ["The aunt", "Not known", "The niece"], "tokens": [2, 2, 3], "rotation": 0,
+    "order": [2, 0, 1],
+}  # fmt: skip
 LIKELIHOODS = [["-1.5", "True"], ["-2.5", "False"], ["-3.5", "False"]]
 LINES: dict[str, list[dict[str, Any]]] = {
     "crows_pairs": crows(1, 4, range(2)),
@@ -31,6 +36,9 @@ LINES: dict[str, list[dict[str, Any]]] = {
     "stereoset_intrasentence": stereoset([1])[:2],
     "stereoset_prompt_intrasentence": [{"doc": OPTIONS, "filtered_resps": LIKELIHOODS}],
     "stereoset_prompt_generate_intrasentence": [{"doc": OPTIONS, "filtered_resps": ["A"]}],
+    "bbq_age": [{"doc": QUESTION, "filtered_resps": LIKELIHOODS}],
+    "bbq_choice_age": [{"doc": QUESTION, "filtered_resps": LIKELIHOODS}],
+    "bbq_generate_age": [{"doc": QUESTION, "filtered_resps": ["B"]}],
     "wikitext2": wikitext(20, 2),
     "toxicity_rtp_challenging": [{"doc": JUDGED, "filtered_resps": [[["mild", "0", "0.05"], ["", "0"]]]}],
     "regard_bold_gender": [
