@@ -75,3 +75,9 @@ def test_the_maps_have_no_room_that_is_gone() -> None:
 def test_links_lead_somewhere(page: str) -> None:
     for target in re.findall(r"\]\(((?!https?:)[^)#]+)", (ROOT / page).read_text(encoding="utf-8")):
         assert (ROOT / target).exists(), target
+
+
+def test_no_two_test_files_have_one_name() -> None:
+    """pytest imports them by it, and leaves the second out of a run of all."""
+    names = [file.name for file in (ROOT / "tests").rglob("test_*.py")]
+    assert [name for name in names if names.count(name) > 1] == []
