@@ -8,8 +8,6 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from harness.data.bbq_prompt import LETTERS
 from harness.metrics.aggregation import Scores, loglikelihoods, metric_list, ratio, row_values, with_parts
 from harness.metrics.answers import lettered, plain
@@ -27,9 +25,9 @@ from harness.metrics.bbq_scores import (
     scores,
     tally,
 )
+from harness.metrics.orders import POSITIONS, place_columns, place_metrics
 from harness.metrics.statistics import Array, ClusterTable, estimate, table_from
 
-POSITIONS = tuple(f"position_share/{place}" for place in (1, 2, 3))
 _BY_PLACE = ("position_bias", "order_flips", *POSITIONS)
 METRICS = (*SCORES, "ties", *_BY_PLACE, "left_out", "n")
 METRICS_GENERATED = (*SCORES, "no_answer", *_BY_PLACE, "left_out", "n")
@@ -112,12 +110,7 @@ def table(records: Sequence[Answer]) -> ClusterTable:
         **counts(firsts),
         "tied": [one.logprobs is not None and len(found) > 1 for one, found in zip(firsts, shares, strict=True)],
         "answered": [sum(found.values()) for found in shares],
-        "reordered": [len(answers) > 1 for answers in asked],
-        "flipped": [_flips([one.chosen for one in answers]) for answers in asked],
-        **{
-            name: [sum(_share_at(one, place) for one in answers) for answers in asked]
-            for place, name in enumerate(POSITIONS)
-        },
+        **place_columns(asked),
     }
     return table_from([one.template for one in firsts], columns)
 
@@ -125,8 +118,8 @@ def table(records: Sequence[Answer]) -> ClusterTable:
 def combine(columns: Mapping[str, Array]) -> dict[str, Array]:
     """Metrics from column sums, see `harness.metrics.bbq_scores.scores`.
 
-    `ties` are the questions whose best letters are level in the mean over the orders; `position_share/1..3`,
-    `position_bias` and `order_flips` are as in the prompt form of StereoSet.
+    `ties` are the questions whose best letters are level in the mean over the orders. What the order does is in
+    `harness.metrics.orders.place_metrics`.
     """
     return {**_both(columns), "ties": 100 * ratio(columns["tied"], columns["rows"])}
 
@@ -184,23 +177,7 @@ def _over_orders(answers: Sequence[Answer]) -> Shares:
 
 
 def _both(columns: Mapping[str, Array]) -> dict[str, Array]:
-    places = np.stack([columns[name] for name in POSITIONS])
-    shares = 100 * ratio(places, places.sum(axis=0))
-    return {
-        **scores(columns),
-        "position_bias": shares.max(axis=0) - 100 / 3,
-        "order_flips": 100 * ratio(columns["flipped"], columns["reordered"]),
-        **dict(zip(POSITIONS, shares, strict=True)),
-        **left_out(columns),
-    }
-
-
-def _flips(chosen: Sequence[tuple[int, ...]]) -> bool:
-    return any(chosen) and not set(chosen[0]).intersection(*chosen[1:])
-
-
-def _share_at(one: Answer, place: int) -> float:
-    return (one.order[place] in one.chosen) / max(1, len(one.chosen))
+    return {**scores(columns), **place_metrics(columns), **left_out(columns)}
 
 
 _HIGHER_IS_BETTER = {
