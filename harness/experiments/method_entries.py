@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from harness.experiments.names import FileName
 from harness.experiments.places import Places
@@ -15,7 +15,7 @@ from harness.inference.recipe import problems as recipe_problems
 from harness.inference.recipe import recipe_of
 from harness.planning.planned_model import PlannedProjection
 from harness.storage.projections import Settings
-from harness.storage.reading import shown
+from harness.storage.reading import shown, wrong_settings
 from harness.storage.recipes import Recipe
 from harness.terminal.nearest import did_you_mean
 
@@ -100,7 +100,7 @@ def problems(entry: MethodEntry) -> Iterator[tuple[str, str]]:
     if entry.kind not in KINDS:
         yield "kind", f"no method {entry.kind!r}; there are {', '.join(KINDS)}{did_you_mean(entry.kind, KINDS)}"
     elif entry.kind in PROJECTED:
-        yield from _wrong_projection(entry)
+        yield from wrong_settings(_Projection, entry.settings, entry.kind)
     elif entry.kind in ASKED:
         yield from recipe_problems(entry.kind, entry.settings)
     elif entry.kind in SCALED and (wrong := _wrong_scales(entry.settings.get("scales", SCALES))):
@@ -109,17 +109,6 @@ def problems(entry: MethodEntry) -> Iterator[tuple[str, str]]:
         yield "full", f"{entry.kind} takes an adapter another number of times; leave `full` out"
     elif "objective" in entry.settings:
         yield "objective", f"a method's kind is its objective ({entry.kind}); drop it"
-
-
-def _wrong_projection(entry: MethodEntry) -> Iterator[tuple[str, str]]:
-    try:
-        _Projection.model_validate(entry.settings)
-    except ValidationError as error:
-        for item in error.errors():
-            key = str(item["loc"][0]) if item["loc"] else "kind"
-            known = ", ".join(_Projection.model_fields)
-            unknown = item["type"] == "extra_forbidden"
-            yield key, f"unknown key {key!r}; {entry.kind} has {known}" if unknown else f"{key}: {item['msg']}"
 
 
 def _wrong_scales(scales: Any) -> str | None:

@@ -6,11 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from harness.inference.kinds import RECIPES
 from harness.storage.files import read_yaml
-from harness.storage.reading import parse_record
+from harness.storage.reading import wrong_settings
 from harness.storage.recipes import Recipe
 from harness.terminal.nearest import did_you_mean
 
@@ -29,7 +27,7 @@ def recipe_of(named: str | Path | Mapping[str, Any] | Recipe) -> Recipe:
     if isinstance(named, Recipe):
         return named
     if isinstance(named, Mapping):
-        return _from_settings(named, "recipe") if "passes" not in named else parse_record(named, Recipe, "recipe")
+        return _from_settings(named, "recipe")
     if str(named) in RECIPES:
         return _from_settings({"kind": str(named)}, f"recipe {named}")
     if not Path(named).is_file():
@@ -53,21 +51,7 @@ def _from_settings(settings: Mapping[str, Any], source: str) -> Recipe:
 
 def problems(kind: str, settings: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Keys of a kind's settings that are not as they should be, and what is wrong with each."""
-    model = RECIPES[kind].settings
-    try:
-        model.model_validate(dict(settings))
-    except ValidationError as error:
-        known = ", ".join(model.model_fields)
-        told = {
-            "extra_forbidden": lambda key: f"unknown key {key!r}; {kind} has {known}",
-            "missing": lambda key: f"key {key!r} is missing",
-        }
-        return [
-            (key, told[one["type"]](key) if one["type"] in told else f"{key}: {one['msg']}")
-            for one in error.errors()
-            for key in [str(one["loc"][0]) if one["loc"] else "kind"]
-        ]
-    return []
+    return wrong_settings(RECIPES[kind].settings, settings, kind)
 
 
 class Applied:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -11,7 +11,6 @@ import torch
 from lm_eval.models.huggingface import HFLM
 from lm_eval.models.utils import normalize_gen_kwargs
 from peft import PeftModel
-from torch import Tensor
 
 from harness.data.families import Family, read_config, require_family
 from harness.data.in_memory import held
@@ -221,15 +220,6 @@ class TransformersLM(InBatches, ByRecipe, HFLM):
         How a prompt is parted must depend on nothing but itself: tokens read together round otherwise.
         """
         raise NotImplementedError
-
-    def continuer(self, firsts: Tensor, owners: Tensor) -> Callable[[Tensor], Tensor]:
-        """A function of the token [N] that comes next in each row, which gives the logits [N, V] of the one after it.
-
-        Args:
-            firsts: [P, L], first parts of prompts, all of one length, which may be 0.
-            owners: [N], the first part that each row goes on with; rows of one prompt share the pass over it.
-        """
-        raise NotImplementedError(f"hf-{self.family} draws no continuations token by token")
 
     def _prompt_ids(self, prompt: str) -> list[int]:
         raise NotImplementedError

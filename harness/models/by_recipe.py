@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from harness.data.families import Family
 from harness.inference.recipe import Applied, put_before
 from harness.models.embedded import unknown_token
 from harness.storage.recipes import Recipe
@@ -16,6 +17,7 @@ from harness.storage.recipes import Recipe
 class ByRecipe:
     """A model of lm-eval's whose logits go through a recipe wherever it reads them; the window is shorter then."""
 
+    family: ClassVar[Family]
     device: Any
     tokenizer: Any
     pretrained: str
@@ -76,5 +78,10 @@ class ByRecipe:
         return int(self.prefix_token_id)
 
     def continuer(self, firsts: Tensor, owners: Tensor) -> Callable[[Tensor], Tensor]:
-        """See `TransformersLM.continuer`."""
-        raise NotImplementedError
+        """A function of the token [N] that comes next in each row, which gives the logits [N, V] of the one after it.
+
+        Args:
+            firsts: [P, L], first parts of prompts, all of one length, which may be 0.
+            owners: [N], the first part that each row goes on with; rows of one prompt share the pass over it.
+        """
+        raise NotImplementedError(f"hf-{self.family} draws no continuations token by token")

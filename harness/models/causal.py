@@ -122,7 +122,7 @@ class CausalLM(TransformersLM):
         return ids[:cut], ids[cut:]
 
     def continuer(self, firsts: Tensor, owners: Tensor) -> Callable[[Tensor], Tensor]:
-        """See `TransformersLM.continuer`; a model without a cache of keys and values reads the whole text each time."""
+        """See `ByRecipe.continuer`; a model without a cache of keys and values reads the whole text each time."""
         cache: Any = None
         if firsts.shape[1]:
             read = self.whole_model.base_model(firsts, use_cache=True)

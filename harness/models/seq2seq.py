@@ -117,7 +117,7 @@ class Seq2SeqLM(TransformersLM):
         return ids, (self._decoder_start,)
 
     def continuer(self, firsts: Tensor, owners: Tensor) -> Callable[[Tensor], Tensor]:
-        """See `TransformersLM.continuer`; what is shared is the encoder's pass."""
+        """See `ByRecipe.continuer`; what is shared is the encoder's pass."""
         encoder_outputs = self._model.get_encoder()(input_ids=firsts)
         encoder_outputs.last_hidden_state = encoder_outputs.last_hidden_state[owners]
         cache = None

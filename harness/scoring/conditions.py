@@ -93,13 +93,12 @@ def eval_provenance(
         base = projected.base
     recipe: Recipe | None = getattr(lm, "recipe", None)
     unadapted = {name: value for name, value in model_args.items() if name in _SOURCE}
-    from_training = trained_from(checkpoint, model_weights_sha256(unadapted), bool(peft))
     return Provenance(
         model=Path(base).resolve().name if Path(base).is_dir() else base,
         pretrained=pretrained,
         parameters=parameters_of(lm),
         weights_sha256=weights_by(recipe, model_weights_sha256(model_args)),
-        **{**from_training, **({"trained_on": {}} if recipe and checkpoint is None else {})},
+        **trained_from(checkpoint, model_weights_sha256(unadapted), bool(peft), recipe is not None),
         stage="control" if control else "base" if told is None and recipe is None else "step",
         method=recipe.kind if recipe else projected and projected.kind,
         recipe=recipe,

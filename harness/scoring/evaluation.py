@@ -79,9 +79,7 @@ def score(
     training: Mapping[str, Any] = {}
     if lm.weights_from == "files":
         folder_of = None if checkpoint is None else Path(checkpoint)
-        training = trained_from(folder_of, lm.base_weights_sha256, adapter=lm.adapter is not None)
-        if lm.recipe is not None and checkpoint is None:
-            training = {**training, "trained_on": {}}
+        training = trained_from(folder_of, lm.base_weights_sha256, lm.adapter is not None, lm.recipe is not None)
     results = evaluate(lm, tasks, metadata, limits=limits, gen_kwargs=gen_kwargs, judge_later=True)
     if results is None:
         return judge_saved(None)

@@ -98,7 +98,6 @@ def _score_targets(job: Job) -> None:
         wanted = str(target.checkpoint) if whole else job.pretrained
         if lm is None or lm.pretrained != wanted:
             lm = load_lm(wanted, **(job.model_args | ({"revision": "main"} if whole else {})))
-        lm.use_recipe(None)
         lm.use_adapter(None if whole else target.checkpoint)
         lm.use_recipe(target.recipe)
         for after in job.targets[number : number + 1]:

@@ -51,16 +51,19 @@ def checkpoint_of(model_args: Mapping[str, Any]) -> Path | None:
     )
 
 
-def trained_from(checkpoint: Path | None, base_weights_sha256: str, adapter: bool) -> dict[str, Any]:
+def trained_from(
+    checkpoint: Path | None, base_weights_sha256: str, adapter: bool, by_recipe: bool = False
+) -> dict[str, Any]:
     """The part of the provenance that says what was trained, and on what.
 
     Args:
         checkpoint: None for a base model, or the folder of an adapter or a fully trained model.
         base_weights_sha256: of what is loaded, without an adapter.
         adapter: whether the checkpoint is an adapter on it.
+        by_recipe: whether it is asked by one: a base then is a step that was trained on nothing.
     """
     if checkpoint is None:
-        return {"base_weights_sha256": base_weights_sha256}
+        return {"base_weights_sha256": base_weights_sha256, **({"trained_on": {}} if by_recipe else {})}
     if (projected := read_record(checkpoint)) is not None:
         return {"base_weights_sha256": projected.base_weights_sha256, "trained_on": {}}
     split = trained(checkpoint).split

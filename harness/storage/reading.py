@@ -7,7 +7,7 @@ without end, aliases that multiply, numbers of a million digits, halves of chara
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -111,6 +111,26 @@ def parse_record(value: object, kind: type[Record], where: str, mend: str = "") 
         return kind.model_validate(value)
     except ValidationError as error:
         raise ValueError(f"{where}{_first(error)}{_end(mend)}") from error
+
+
+def wrong_settings(model: type[BaseModel], settings: Mapping[str, object], called: str) -> list[tuple[str, str]]:
+    """Keys of settings that a user wrote which are not as the model has them, and what is wrong with each.
+
+    Args:
+        called: what has these settings, for the message.
+    """
+    try:
+        model.model_validate(dict(settings))
+    except ValidationError as error:
+        return [_wrong_setting(dict(one), model, called) for one in error.errors()]
+    return []
+
+
+def _wrong_setting(error: Mapping[str, Any], model: type[BaseModel], called: str) -> tuple[str, str]:
+    key = str(error["loc"][0]) if error["loc"] else "kind"
+    if error["type"] == "extra_forbidden":
+        return key, f"unknown key {key!r}; {called} has {', '.join(model.model_fields)}"
+    return key, f"key {key!r} is missing" if error["type"] == "missing" else f"{key}: {error['msg']}"
 
 
 def require_kind(value: object, adapter: TypeAdapter[Any], where: str, mend: str = "") -> None:
